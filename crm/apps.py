@@ -1,0 +1,8 @@
+"""The Zoho side."""
+
+from django.apps import AppConfig
+
+
+class CrmConfig(AppConfig):
+    name = "crm"
+    verbose_name = "Zoho CRM"

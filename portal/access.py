@@ -1,0 +1,93 @@
+"""Who may do what: the four roles, and the guard of each view."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from portal.models import Run
+
+# Who acts: somebody logged in, or nobody (a command, a schedule).
+Person = User | AnonymousUser
+
+VIEWER = ("portal.view_run", "crm.view_records")
+OPERATOR = (*VIEWER, "portal.operate_run", "crm.update_records", "crm.export_records")
+SUPERVISOR = (*OPERATOR, "portal.operate_any_run", "portal.approve_run", "portal.view_auditentry")
+ADMINISTRATOR = (
+    *SUPERVISOR,
+    "portal.manage_connections",
+    "portal.view_connection",
+    "portal.view_apiusage",
+    "portal.view_worker",
+    "portal.add_schedule",
+    "portal.change_schedule",
+    "portal.delete_schedule",
+    "portal.view_schedule",
+    "crm.add_picklistpreference",
+    "crm.change_picklistpreference",
+    "crm.delete_picklistpreference",
+    "crm.view_picklistpreference",
+    "auth.add_user",
+    "auth.change_user",
+    "auth.view_user",
+    "auth.view_group",
+)
+ROLES: dict[str, tuple[str, ...]] = {
+    "Viewer": VIEWER,
+    "Operator": OPERATOR,
+    "Supervisor": SUPERVISOR,
+    "Administrator": ADMINISTRATOR,
+}
+
+
+def grant_roles() -> None:
+    """Makes the role groups and gives them what ROLES says; what an administrator added to a group stays.
+
+    Runs after each migration, because permissions of a new app exist only then.
+    """
+    permissions = {
+        f"{app_label}.{codename}": pk
+        for pk, app_label, codename in Permission.objects.values_list("pk", "content_type__app_label", "codename")
+    }
+    for role, names in ROLES.items():
+        group, _ = Group.objects.get_or_create(name=role)
+        group.permissions.add(*(permissions[name] for name in names))
+
+
+def permission_required(
+    *permissions: str,
+) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
+    """Refuses with 403 who lacks any of the permissions; login itself is the middleware's matter."""
+
+    def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.has_perms(permissions):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def may_operate(user: Person, run: Run) -> bool:
+    """Own runs need one permission, everybody else's the stronger one."""
+    needed = "portal.operate_run" if run.requested_by_id == user.pk else "portal.operate_any_run"
+    return bool(user.has_perm(needed))  # type: ignore[union-attr]  # PermissionsMixin and AnonymousUser both have it
+
+
+def client_address(request: HttpRequest | None) -> str | None:
+    """The visitor's address: the peer's, or what the configured number of trusted proxies says."""
+    if request is None:
+        return None
+    if settings.TRUSTED_PROXIES:
+        hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
+        if len(hops) >= settings.TRUSTED_PROXIES:
+            return hops[-settings.TRUSTED_PROXIES]
+    return request.META.get("REMOTE_ADDR") or None

@@ -1,0 +1,181 @@
+"""What can go wrong with a call, named by what a person or a run does about it.
+
+The text of an error holds the endpoint's name, the status, the vendor's code, its message without personal data and
+the request id. It never holds an address with a query, a payload, a name, a phone number or a token.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class RemoteError(Exception):
+    """A call that gave no usable answer.
+
+    `outcome_unknown` is True when a write may have taken effect although no answer says so: read before repeating.
+    `details` and `Rejected.reply` are the vendor's own data: for the account of a record, never for a log.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str,
+        endpoint: str,
+        status: int | None = None,
+        code: str = "",
+        details: Mapping[str, Any] | None = None,
+        request_id: str = "",
+        outcome_unknown: bool = False,
+    ) -> None:
+        self.message = message
+        self.service = service
+        self.endpoint = endpoint
+        self.status = status
+        self.code = code
+        self.details: dict[str, Any] = dict(details or {})
+        self.request_id = request_id
+        self.outcome_unknown = outcome_unknown
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        facts = [f"{self.service} {self.endpoint}"]
+        if self.status is not None:
+            facts.append(f"HTTP {self.status}")
+        if self.code:
+            facts.append(self.code)
+        if self.request_id:
+            facts.append(f"request {self.request_id}")
+        return f"{self.message} ({', '.join(facts)})"
+
+
+class Unauthorized(RemoteError):
+    """The vendor does not accept this connection any more: reconnect it."""
+
+
+class MissingScope(Unauthorized):
+    """The connection works, but not for this: authorise it again with more scopes."""
+
+
+class Rejected(RemoteError):
+    """The vendor understood and refused (4xx): fix the data. `reply` is the vendor's JSON, None when it sent none."""
+
+    def __init__(self, message: str, *, reply: Any = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.reply = reply
+
+
+class RateLimited(RemoteError):
+    """Too much at once: wait until `retry_at` (aware, UTC)."""
+
+    def __init__(self, message: str, *, retry_at: dt.datetime, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.retry_at = retry_at
+
+
+class CreditsExhausted(RateLimited):
+    """The API credits of the rolling 24 hours are used up, or what is left is reserved for people."""
+
+
+class Unavailable(RemoteError):
+    """The vendor failed (5xx), did not answer in time, or the connection dropped."""
+
+
+class CircuitOpen(Unavailable):
+    """Not sent: the last calls all failed. The next attempt is due at `retry_at` (aware, UTC)."""
+
+    def __init__(self, message: str, *, retry_at: dt.datetime, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.retry_at = retry_at
+
+
+class BadReply(RemoteError):
+    """The answer has a shape that no description knows: the vendor changed something, or something sits in between."""
+
+
+class ReadOnly(RemoteError):
+    """A dry run refused to send a write."""
+
+
+class NotConfigured(RemoteError):
+    """Settings of the connection are missing or wrong, or name a host that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The words of an error for a screen: what happened to what, and what to do."""
+
+    what: str
+    remedy: str
+
+
+def _at(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def describe(error: RemoteError) -> Advice:
+    """Words for people; the first class in this order that fits gives them."""
+    name, call = error.service, error.endpoint
+    vendor_says = f" {name} says: {error.message}" if error.code or error.status else f" {error.message}"
+    words: tuple[tuple[type[RemoteError], str, str], ...] = (
+        (
+            MissingScope,
+            f"The connection to {name} is not allowed to call {call}.",
+            "Authorise the connection again with the missing scope; trying again does not help.",
+        ),
+        (
+            Unauthorized,
+            f"{name} no longer accepts this connection.{vendor_says}",
+            "Reconnect it on the Connections page; waiting runs then go on by themselves.",
+        ),
+        (
+            CreditsExhausted,
+            f"The API credits that {name} grants, or the part that runs may use, are spent.",
+            "Runs go on by themselves. Credits come back over the day as older calls leave the 24-hour window.",
+        ),
+        (
+            RateLimited,
+            f"{name} accepts no more calls to {call} at the moment.",
+            "Nothing to do: runs go on by themselves. Lower the concurrency of the connection if it happens often.",
+        ),
+        (
+            CircuitOpen,
+            f"{name} failed several times in a row, so no call was sent to {call}.",
+            "Nothing to do: the next attempt follows by itself.",
+        ),
+        (
+            Unavailable,
+            f"{name} did not answer the call to {call}.{vendor_says}",
+            "Try again later. If it lasts, look at the status page of the vendor.",
+        ),
+        (
+            BadReply,
+            f"{name} answered {call} in an unexpected form.{vendor_says}",
+            "Check the addresses of the connection; if they are right, report it with the request id.",
+        ),
+        (
+            ReadOnly,
+            f"A dry run stopped {call} before it was sent to {name}.",
+            "Start the run without “dry run” to change data.",
+        ),
+        (
+            NotConfigured,
+            f"The connection to {name} is not set up completely.{vendor_says}",
+            "Correct the connection on the Connections page, or the environment variables that define it.",
+        ),
+        (Rejected, f"{name} refused {call}.{vendor_says}", "Correct the data named in the message, then retry."),
+    )
+    what, remedy = next(
+        ((what, remedy) for kind, what, remedy in words if isinstance(error, kind)),
+        (f"The call {call} to {name} failed.{vendor_says}", "Try again later."),
+    )
+    if error.outcome_unknown:
+        what += " Whether it took effect is not known."
+        remedy = "Read the record back before sending it again. " + remedy
+    retry_at = getattr(error, "retry_at", None)
+    if retry_at is not None:
+        remedy += f" Next attempt: {_at(retry_at)}."
+    return Advice(what, remedy)

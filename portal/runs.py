@@ -1,0 +1,503 @@
+"""The run engine: one way to do everything that takes time.
+
+A run is rows; the queue only wakes it. `wake` claims the run under a lease, works a slice, and enqueues the next
+wake-up. A second delivery finds the lease taken and does nothing; a worker that lost its lease can neither call nor
+commit (each commit matches on the lease owner); `sweep` wakes runs whose lease ran out or whose hour has come.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, F, Q
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from portal import audit, logs
+from portal.access import Person
+from portal.models import Connection, Run, RunEvent, RunInput, RunItem
+from portal.remote import errors, redact
+
+logger = logging.getLogger(__name__)
+
+State = Run.State
+Wait = Run.Wait
+MAX_ATTEMPTS_WITHOUT_PROGRESS = 8
+# How often the stored counts and the heartbeat of a working run are renewed.
+HEARTBEAT_SECONDS = 1.0
+
+
+class LeaseLost(Exception):
+    """Another worker has this run now; this one must end without a trace."""
+
+
+@dataclass(frozen=True)
+class More:
+    """The slice is over, the work is not."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """Nothing is left to do."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The run as a whole cannot go on; the reason is for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The run waits: for what, why in words, and until when (None: until a person acts)."""
+
+    wait: Run.Wait
+    detail: str
+    until: dt.datetime | None = None
+    is_failure: bool = False
+
+
+Outcome = More | Done | Failed | Pause
+
+
+# --- starting -------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def start(
+    *,
+    kind: str,
+    title: str,
+    connection: Connection | None = None,
+    user: Person | None = None,
+    trigger: Run.Trigger = Run.Trigger.USER,
+    parameters: dict[str, Any] | None = None,
+    lines: Iterable[str] | None = None,
+    phase: str = "",
+    parent: Run | None = None,
+    relation: str = "",
+    not_before: dt.datetime | None = None,
+    address: str | None = None,
+) -> Run:
+    """Writes the run, its input and its audit entry, and queues the first wake-up, all or nothing."""
+    run = Run.objects.create(
+        kind=kind,
+        title=title[:200],
+        connection=connection,
+        requested_by_id=user.pk if user else None,
+        trigger=trigger,
+        parameters=parameters or {},
+        phase=phase,
+        parent=parent,
+        relation=relation,
+        state=State.WAITING if not_before else State.QUEUED,
+        wait=Wait.HOUR if not_before else Wait.NONE,
+        not_before=not_before,
+    )
+    if lines is not None:
+        RunInput.objects.create(run=run, lines="\n".join(lines))
+    audit.record("run requested", user=user, actor=_actor(user, trigger), address=address, target=title, run=run)
+    enqueue(run.pk)
+    return run
+
+
+def _actor(user: Person | None, trigger: Run.Trigger) -> str:
+    return user.get_username() if user else trigger.label.lower()
+
+
+def enqueue(run_id: int) -> None:
+    """Queues a wake-up. Inside a transaction it is part of it, because the queue is a table."""
+    async_task("portal.runs.wake", run_id, group=f"run-{run_id}")
+
+
+# --- the lease ------------------------------------------------------------------------------------------------------
+
+
+def process_owner() -> str:
+    """Prefix of the leases of this worker group; the supervisor releases them when the group has ended."""
+    return f"{socket.gethostname()}:{settings.WORKER_GROUP or os.getpid()}"
+
+
+class Lease:
+    """The right to work on one run for a while, and the only way to write its items."""
+
+    def __init__(self, run: Run, *, seconds: float | None = None) -> None:
+        self.run = run
+        self.owner = run.lease_owner
+        self._deadline = time.monotonic() + (seconds or settings.RUN_SLICE_SECONDS)
+        self._renewed = time.monotonic()
+        self._stopping = run.stop_requested
+
+    @property
+    def time_is_up(self) -> bool:
+        return time.monotonic() >= self._deadline
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a person asked the run to stop; no new batch may be sent then."""
+        return self._stopping
+
+    @property
+    def items(self) -> Any:
+        return RunItem.objects.filter(run=self.run)
+
+    def keep(self) -> None:
+        """Before each call: proves that the lease is still ours, prolongs it, and learns of a stop."""
+        now = time.monotonic()
+        if now - self._renewed < HEARTBEAT_SECONDS:
+            return
+        with self.commit(progress=False):
+            pass
+        self._stopping = Run.objects.values_list("stop_requested", flat=True).get(pk=self.run.pk)
+        refresh_counts(self.run)
+        self._renewed = now
+
+    @contextmanager
+    def commit(self, *, progress: bool = True) -> Iterator[None]:
+        """A transaction that only the lease's owner can commit. Raises LeaseLost and writes nothing otherwise."""
+        now = timezone.now()
+        values: dict[str, Any] = {"lease_until": now + _lease(), "heartbeat_at": now}
+        if progress:
+            values["attempts"] = 0
+        with transaction.atomic():
+            if not Run.objects.filter(pk=self.run.pk, lease_owner=self.owner).update(**values):
+                raise LeaseLost
+            yield
+
+    def save(self, **values: Any) -> None:
+        """Sets fields of the run itself, fenced."""
+        with self.commit():
+            Run.objects.filter(pk=self.run.pk).update(**values)
+        for name, value in values.items():
+            setattr(self.run, name, value)
+
+    def log(self, message: str, level: RunEvent.Level = RunEvent.Level.INFO) -> None:
+        log(self.run, message, level)
+
+
+def log(run: Run, message: str, level: RunEvent.Level = RunEvent.Level.INFO) -> None:
+    """A line of the run's log; redacted, because vendor texts end up in it."""
+    RunEvent.objects.create(run=run, level=level, message=redact.redact(message)[:2000])
+
+
+def _lease() -> dt.timedelta:
+    return dt.timedelta(seconds=settings.RUN_LEASE_SECONDS)
+
+
+def claim(run_id: int) -> Lease | None:
+    """Takes the run when it is its turn: one conditional UPDATE, so that one of many takers wins."""
+    now = timezone.now()
+    owner = f"{process_owner()}:{uuid.uuid4().hex}"
+    due = Q(not_before__isnull=True) | Q(not_before__lte=now)
+    is_claimable = (
+        Q(state=State.QUEUED) & due
+        | Q(state=State.WAITING, not_before__lte=now)
+        | Q(state__in=(State.RUNNING, State.STOPPING)) & (Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+    )
+    # A wait for a person ends by that person's act, which queues the run again.
+    taken = Run.objects.filter(is_claimable, pk=run_id).update(
+        lease_owner=owner, lease_until=now + _lease(), heartbeat_at=now, attempts=F("attempts") + 1
+    )
+    if not taken:
+        return None
+    Run.objects.filter(pk=run_id, lease_owner=owner, stop_requested=False).update(
+        state=State.RUNNING, wait=Wait.NONE, wait_detail="", not_before=None
+    )
+    Run.objects.filter(pk=run_id, lease_owner=owner, stop_requested=True).update(state=State.STOPPING)
+    Run.objects.filter(pk=run_id, started_at__isnull=True).update(started_at=now)
+    return Lease(Run.objects.select_related("connection", "requested_by", "parent").get(pk=run_id))
+
+
+# --- working --------------------------------------------------------------------------------------------------------
+
+
+def wake(run_id: int) -> None:
+    """The task: one slice of one run. Its argument is the id and nothing else."""
+    lease = claim(run_id)
+    if lease is None:
+        return
+    with logs.run_number(run_id):
+        try:
+            outcome = _work(lease)
+            _settle(lease, outcome)
+        except LeaseLost:
+            logger.warning("lease lost, ending without a commit")
+
+
+def run_here(run_id: int, report: Any = None) -> Run:
+    """Works the run in this process until it ends or needs a person; used by commands with --wait.
+
+    `report(run)` is called after each slice. Waits for the vendor are slept through by the caller's own process.
+    """
+    while True:
+        wake(run_id)
+        run = Run.objects.get(pk=run_id)
+        if report is not None:
+            report(run)
+        if not run.is_open or run.waits_for_people:
+            return run
+        pause_until(run)
+
+
+def pause_until(run: Run, *, sleep: Any = time.sleep, longest: float = 5.0) -> None:  # noqa: TID251 the only waiter outside the queue
+    """Sleeps until the run's hour, in steps, so that an early wake-up or a stop is noticed."""
+    if run.not_before is not None:
+        wait = (run.not_before - timezone.now()).total_seconds()
+    elif run.state == State.RUNNING and run.lease_until is not None:
+        wait = 0.5  # another worker has it: look again
+    else:
+        wait = 0.0
+    if wait > 0:
+        sleep(min(wait, longest))
+
+
+def _work(lease: Lease) -> Outcome:
+    """Runs the kind's own code and turns what it raises into what people should do."""
+    run = lease.run
+    if run.attempts > MAX_ATTEMPTS_WITHOUT_PROGRESS:
+        return Failed(f"Gave up after {MAX_ATTEMPTS_WITHOUT_PROGRESS} attempts without progress. {run.error}".strip())
+    try:
+        outcome: Outcome = import_module(settings.RUN_KINDS[run.kind]).work(lease)
+        return outcome
+    except LeaseLost:
+        raise
+    except errors.RemoteError as error:
+        return pause_for(error)
+    except Exception as error:
+        logger.exception("slice of run %s failed", run.pk)
+        text = redact.redact(f"{type(error).__name__}: {error}")[:500]
+        Run.objects.filter(pk=run.pk, lease_owner=lease.owner).update(error=text)
+        lease.log(f"The slice ended with an internal error: {text}", RunEvent.Level.ERROR)
+        return Pause(
+            Wait.OUTAGE, "An internal error; trying again.", timezone.now() + dt.timedelta(seconds=5), is_failure=True
+        )
+
+
+def pause_for(error: errors.RemoteError) -> Outcome:
+    """What a run does about an error of the vendor: wait, wait for a person, or give up."""
+    now = timezone.now()
+    advice = errors.describe(error)
+    text = f"{advice.what} {advice.remedy}"
+    if isinstance(error, errors.Unauthorized | errors.NotConfigured):
+        return Pause(Wait.RECONNECTION, text, now + dt.timedelta(minutes=1))
+    if isinstance(error, errors.CreditsExhausted):
+        return Pause(Wait.CREDITS, text, error.retry_at)
+    if isinstance(error, errors.RateLimited):
+        return Pause(Wait.RATE_LIMIT, text, error.retry_at)
+    if isinstance(error, errors.CircuitOpen):
+        return Pause(Wait.OUTAGE, text, error.retry_at)
+    if isinstance(error, errors.Unavailable):
+        return Pause(Wait.OUTAGE, text, now + dt.timedelta(seconds=30))
+    return Failed(text)
+
+
+def _settle(lease: Lease, outcome: Outcome) -> None:
+    """Writes what the slice came to, gives the lease back, and sees to the next wake-up."""
+    counts = refresh_counts(lease.run)
+    is_stopping = Run.objects.values_list("stop_requested", flat=True).get(pk=lease.run.pk)
+    values = _values_after(outcome, counts, is_stopping=is_stopping)
+    with transaction.atomic():
+        mine = Run.objects.filter(pk=lease.run.pk, lease_owner=lease.owner)
+        if not mine.update(lease_owner="", lease_until=None, **values):
+            raise LeaseLost
+        if isinstance(outcome, More):
+            enqueue(lease.run.pk)
+        if values["state"] in Run.CLOSED:
+            _closed(lease.run, Run.State(values["state"]), counts)
+    if isinstance(outcome, Pause):
+        _log_wait(lease.run, outcome)
+
+
+def _values_after(outcome: Outcome, counts: dict[str, int], *, is_stopping: bool) -> dict[str, Any]:
+    """Columns of the run after a slice with that outcome."""
+    now = timezone.now()
+    match outcome:
+        case More():
+            return {"state": State.STOPPING if is_stopping else State.QUEUED}
+        case Pause(wait, detail, until):
+            # A wait for a known reason is no failed attempt.
+            attempts = {} if outcome.is_failure else {"attempts": 0}
+            state = State.STOPPING if is_stopping else State.WAITING
+            return {"state": state, "wait": wait, "wait_detail": redact.redact(detail), "not_before": until} | attempts
+        case Failed(reason):
+            return {
+                "state": State.FAILED,
+                "error": redact.redact(reason),
+                "finished_at": now,
+                "stop_requested": False,
+            }
+        case Done():
+            state = State.STOPPED if is_stopping and _is_unfinished(counts) else _final_state(counts)
+            return {"state": state, "finished_at": now, "stop_requested": False}
+
+
+def _log_wait(run: Run, outcome: Pause) -> None:
+    """One line for each wait, not one for each look whether it is over."""
+    message = redact.redact(f"Waiting {Wait(outcome.wait).label}. {outcome.detail}")[:2000]
+    last = run.events.order_by("-pk").values_list("message", flat=True).first()
+    if last != message:
+        log(run, message)
+
+
+def _is_unfinished(counts: dict[str, int]) -> bool:
+    return counts["planned"] > counts["ok"] + counts["failed"] + counts["skipped"] + counts["unknown"]
+
+
+def _final_state(counts: dict[str, int]) -> Run.State:
+    if counts["unknown"]:
+        return State.NEEDS_DECISION
+    return State.FINISHED_WITH_ERRORS if counts["failed"] or _is_unfinished(counts) else State.FINISHED
+
+
+def _closed(run: Run, state: Run.State, counts: dict[str, int]) -> None:
+    log(run, f"{state.label}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()) + ".")
+    audit.record("run ended", actor="worker", target=run.title, run=run, state=state.value, counts=counts)
+
+
+def refresh_counts(run: Run) -> dict[str, int]:
+    """Counts the items anew and stores the result; counts are derived, so they cannot drift."""
+    found = dict(RunItem.objects.filter(run=run).order_by().values_list("state").annotate(Count("pk")))
+    counts = {"planned": sum(found.values())} | {
+        name: found.get(name, 0) for name in ("ok", "failed", "skipped", "unknown")
+    }
+    Run.objects.filter(pk=run.pk).update(**counts)
+    for name, count in counts.items():
+        setattr(run, name, count)
+    return counts
+
+
+# --- the alarm clock ------------------------------------------------------------------------------------------------
+
+
+def sweep() -> int:
+    """Wakes each run whose lease ran out or whose hour has come. Waking one too many does no harm."""
+    now = timezone.now()
+    abandoned = Q(state__in=(State.RUNNING, State.STOPPING)) & (Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+    due = Q(state=State.WAITING, not_before__lte=now)
+    # A queued run whose wake-up is merely waiting in line needs no second one; after this long it may be lost.
+    queued = Q(state=State.QUEUED) & (Q(not_before__isnull=True) | Q(not_before__lte=now))
+    ids = list(Run.objects.filter(abandoned | due | queued).order_by("pk").values_list("pk", flat=True)[:500])
+    waiting = _queued_run_ids()
+    woken = 0
+    for run_id in ids:
+        if run_id not in waiting:
+            enqueue(run_id)
+            woken += 1
+    return woken
+
+
+def _queued_run_ids() -> set[int]:
+    """Runs with a wake-up in the queue that no worker holds yet, so that each sweep does not add another."""
+    from django_q.models import OrmQ
+
+    found = set()
+    for task in OrmQ.objects.filter(Q(lock__isnull=True) | Q(lock__lte=timezone.now()))[:2000]:
+        group = str(task.group() or "")
+        if group.startswith("run-"):
+            found.add(int(group.removeprefix("run-")))
+    return found
+
+
+def release_leases(owner_prefix: str) -> int:
+    """Ends the leases of a worker group that is known to be dead, so that its runs go on at once."""
+    now = timezone.now()
+    return Run.objects.filter(lease_owner__startswith=f"{owner_prefix}:", lease_until__gt=now).update(lease_until=now)
+
+
+# --- what people may do to a run --------------------------------------------------------------------------------------
+
+
+def stop(run: Run, *, user: Person | None = None, address: str | None = None) -> bool:
+    """Asks the run to stop after the batches in flight; one that nobody works on stops at once.
+
+    Returns False when the run had already ended.
+    """
+    changed = Run.objects.filter(pk=run.pk, state__in=Run.OPEN).update(stop_requested=True)
+    if not changed:
+        return False
+    audit.record("run stop requested", user=user, address=address, target=run.title, run=run)
+    idle = Q(state__in=(State.QUEUED, State.WAITING))
+    if not run.items.filter(state=RunItem.State.SENT).exists():
+        Run.objects.filter(idle, pk=run.pk).update(
+            state=State.STOPPED, stop_requested=False, finished_at=timezone.now(), not_before=None
+        )
+    # Items whose outcome is open are read back before the run counts as stopped.
+    Run.objects.filter(idle, pk=run.pk).update(state=State.STOPPING, not_before=None)
+    Run.objects.filter(pk=run.pk, state=State.RUNNING).update(state=State.STOPPING)
+    enqueue(run.pk)
+    return True
+
+
+def resume(run: Run, *, user: Person | None = None, address: str | None = None) -> bool:
+    """Lets a stopped, failed or waiting run go on from where it is. Returns False when there is nothing to resume."""
+    is_resumable = Q(state__in=(State.STOPPED, State.FAILED)) | Q(state=State.WAITING) & ~Q(
+        wait__in=Run.WAITS_FOR_PEOPLE
+    )
+    changed = Run.objects.filter(is_resumable, pk=run.pk).update(
+        state=State.QUEUED, wait=Wait.NONE, wait_detail="", not_before=None, finished_at=None, attempts=0,
+        stop_requested=False, error="",
+    )  # fmt: skip
+    if changed:
+        audit.record("run resumed", user=user, address=address, target=run.title, run=run)
+        enqueue(run.pk)
+    return bool(changed)
+
+
+def proceed(run: Run, *, waiting_for: Run.Wait, **values: Any) -> bool:
+    """A person's act that ends a wait. One UPDATE: of two clicks, one returns True."""
+    changed = Run.objects.filter(pk=run.pk, state=State.WAITING, wait=waiting_for).update(
+        state=State.QUEUED, wait=Wait.NONE, wait_detail="", **{"not_before": None} | values
+    )
+    if changed:
+        enqueue(run.pk)
+    return bool(changed)
+
+
+def reconnected(connection: Connection) -> int:
+    """Lets the runs that were held for this connection go on."""
+    ids = list(
+        Run.objects.filter(connection=connection, state=State.WAITING, wait=Wait.RECONNECTION).values_list(
+            "pk", flat=True
+        )
+    )
+    Run.objects.filter(pk__in=ids).update(not_before=timezone.now())
+    for run_id in ids:
+        enqueue(run_id)
+    return len(ids)
+
+
+# --- what a kind adds to the page of its runs -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Action:
+    """A button on a run's page; `fields` are sent along as (name, value).
+
+    `name` says where it stands: "" at the head of the page, "code" beside a reason (sends that reason as `code`),
+    "selected" below the records (sends the ticked ones as `key`).
+    """
+
+    label: str
+    url: str
+    method: str = "post"
+    style: str = "secondary"
+    name: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+def kind_module(run: Run) -> Any:
+    """The module of the run's kind. It may define actions(run, user) -> [Action] and page(run) -> dict."""
+    return import_module(settings.RUN_KINDS[run.kind])
