@@ -8,6 +8,7 @@ browser closes, and the plan that was shown is the plan that is sent.
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -107,6 +108,9 @@ def checked_change(
     connection: Connection, module: str, *, field: str, value: str, automation: bool = True
 ) -> dict[str, Any]:
     """The change as parameters, checked against live metadata: Zoho itself stores any text in a picklist."""
+    modules = [entry.api_name for entry in metadata.modules(connection)]
+    if module not in modules:
+        raise Invalid(f"Zoho has no module {module}.{did_you_mean(module, modules)}", "module")
     known = metadata.field(connection, module, field)
     if known is None:
         raise Invalid(f"{module} has no field {field}. Choose one of its picklist fields.", "field")
@@ -122,6 +126,11 @@ def checked_change(
         "automation": automation,
         "allowed": allowed,
     }
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else f" There are: {', '.join(known[:30])}."
 
 
 def title_of(parameters: dict[str, Any]) -> str:

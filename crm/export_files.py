@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -47,15 +48,15 @@ def _text_writer(kind: str) -> Callable[[Look, Path, Account], None]:
 
 
 def _write_parquet(look: Look, path: Path, account: Account) -> None:
-    import pyarrow  # optional: only this format needs it
-    import pyarrow.parquet
-
+    # Optional, and without types: only this format needs it.
+    pyarrow: Any = import_module("pyarrow")
+    parquet: Any = import_module("pyarrow.parquet")
     kinds = {"boolean": pyarrow.bool_(), "integer": pyarrow.int64()}
     kinds |= dict.fromkeys(("double", "currency", "percent"), pyarrow.float64())
     fields = [pyarrow.field(each.api_name, kinds.get(each.data_type, pyarrow.string())) for each in look.fields]
     schema = pyarrow.schema([pyarrow.field("id", pyarrow.string()), *fields])
     rows = _typed(look, account)
-    with pyarrow.parquet.ParquetWriter(path, schema) as file:
+    with parquet.ParquetWriter(path, schema) as file:
         while group := list(islice(rows, ROWS_PER_GROUP)):
             file.write_table(pyarrow.Table.from_pylist(group, schema=schema))
 

@@ -186,6 +186,8 @@ def _listing_page(client: ZohoClient, look: Look, source: Listing) -> IdsShown:
             "Search for something, sort the other way round, or download all of them.",
         )
     if _is_native(look, total):
+        if start + PAGE_SIZE > REACH_BY_NUMBER:
+            return IdsShown([], total, has_more=False)
         sort_by, order = _native_order(look)
         found = client.id_page(
             look.source.module, view_id=source.view_id or None, page=look.page, per_page=PAGE_SIZE,

@@ -11,8 +11,12 @@ from django.utils import timezone
 
 from crm import metadata, record_order, wide_reading
 from crm.record_order import NUMBERS, PAGE_SIZE
-from crm.record_source import GivenIds, IdList, Listing, Look
+from crm.record_source import GivenIds, Listing, Look
 from crm.zoho.schema import Field, text_of
+
+ID_COLUMN = Field(
+    "id", "Record id", "bigint", is_writable=False, is_mandatory=False, is_sortable=True, length=None
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,7 @@ def show(look: Look) -> Shown:
 
 
 def columns_of(look: Look) -> list[Column]:
-    id_column = Field("id", "Record id", "bigint", False, False, True, None)
-    return [_column(look, each) for each in (id_column, *look.fields)]
+    return [_column(look, each) for each in (ID_COLUMN, *look.fields)]
 
 
 def _column(look: Look, column: Field) -> Column:
@@ -143,8 +146,14 @@ def _cell(column: Field, value: Any) -> Cell:
     return Cell(text, column.label, is_number=column.data_type in NUMBERS, moment=moment)
 
 
-def bulk_update_query(source: IdList | Listing) -> dict[str, str]:
-    """Query of the bulk update page for the same records; empty where it has no such source."""
+def bulk_update_query(look: Look) -> dict[str, str]:
+    """Query of the bulk update page for the same records; empty where it has no such source.
+
+    With a search there is none: the bulk update would change the records that the search leaves out, too.
+    """
+    source = look.source
+    if look.search:
+        return {}
     if isinstance(source, GivenIds):
         return {"set": source.name.removeprefix("set-")}
     if isinstance(source, Listing) and source.view_id:

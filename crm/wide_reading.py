@@ -15,9 +15,7 @@ WINDOW = 2000
 Row = tuple[str, Record | None]
 
 
-def read(
-    client: ZohoClient, module: str, ids: Iterable[str], fields: Sequence[str], *, window: int = WINDOW
-) -> Iterator[Row]:
+def read(client: ZohoClient, module: str, ids: Iterable[str], fields: Sequence[str]) -> Iterator[Row]:
     """Each id, in the order given, with its record; None where Zoho did not return it.
 
     `ids` is consumed as rows are taken. More than 50 fields are read 50 at a time and merged by id. Raises RemoteError
@@ -25,7 +23,7 @@ def read(
     """
     groups = field_groups(["id", *fields])
     source = iter(ids)
-    while chunk := list(islice(source, window)):
+    while chunk := list(islice(source, WINDOW)):
         yield from _Window(client, module, chunk, groups).rows()
 
 

@@ -33,6 +33,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_full_result_count = False  # a second count of a big table for a number nobody needs
     list_per_page = 50
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Every column that is not excluded; nothing is editable, so no form is made to find them out."""
+        left_out = self.exclude or ()
+        columns = [field.name for field in self.model._meta.fields if field.name not in left_out]
+        return self.fields or columns
+
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         return False
 

@@ -27,11 +27,12 @@ class Finding:
 
 @dataclass
 class Examination:
-    """A check under way: findings so far, and the columns to write at its end."""
+    """A check under way: findings so far, the columns to write at its end, and what the report keeps beside them."""
 
     connection: Connection
     findings: list[Finding] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, step: str, level: Level, what: str, remedy: str = "") -> None:
         self.findings.append(Finding(step, level, what, remedy))
@@ -45,7 +46,8 @@ class Examination:
 
     def write(self) -> None:
         """One UPDATE of the columns that the check found; the secrets are not touched."""
-        report = dict(self.connection.report or {}) | {FINDINGS: [asdict(finding) for finding in self.findings]}
+        findings = [asdict(finding) for finding in self.findings]
+        report = dict(self.connection.report or {}) | self.facts | {FINDINGS: findings}
         values = self.values | {"checked_at": timezone.now(), "report": report}
         Connection.objects.filter(pk=self.connection.pk).update(**values)
         for name, value in values.items():

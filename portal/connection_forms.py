@@ -33,7 +33,8 @@ class SecretField(forms.CharField):
 
     def __init__(self, label: str, **kwargs: Any) -> None:
         widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "spellcheck": "false"})
-        super().__init__(label=label, required=False, max_length=4000, widget=widget, **kwargs)
+        missing = {"required": f"Enter the {label[0].lower()}{label[1:]}."}
+        super().__init__(label=label, required=False, max_length=4000, widget=widget, error_messages=missing, **kwargs)
 
 
 class ConnectionForm(forms.ModelForm):
@@ -61,6 +62,10 @@ class ConnectionForm(forms.ModelForm):
         initial=10,
         help_text="Zoho allows 5 to 25 calls in flight, depending on the edition.",
     )
+    field_order = (
+        "vendor", "name", "data_centre", "accounts_url", "client_id", "client_secret", "refresh_token", "jwt",
+        "user_email", "concurrency", "daily_credits", "api_domain", "upload_url",
+    )  # fmt: skip
     client_secret = SecretField("Client secret")
     refresh_token = SecretField("Refresh token", help_text="Zoho only. Leave empty to authorise in the next step.")
     jwt = SecretField("JWT credential", help_text="RingCentral only.")
@@ -91,8 +96,12 @@ class ConnectionForm(forms.ModelForm):
         self.fields["data_centre"] = forms.ChoiceField(
             label="Data centre", required=False, choices=choices, help_text="Where the Zoho account lives."
         )
+        self.order_fields(self.field_order)
         self.fields["client_id"].required = True
-        if self.instance.pk:
+        if not self.instance.pk:
+            self.initial.setdefault("vendor", Vendor.ZOHO)
+            self.fields["client_secret"].required = True
+        else:
             self.fields["vendor"].disabled = True
             for name in connections.SECRET_COLUMNS:
                 self.fields[name].help_text = KEEP
@@ -116,8 +125,6 @@ class ConnectionForm(forms.ModelForm):
                 self._clean_ringcentral(data)
         except errors.NotConfigured as error:
             self.add_error("accounts_url", error.message)
-        if vendor and not self.instance.pk and not data.get("client_secret"):
-            self.add_error("client_secret", "Enter the client secret.")
         return data
 
     def _check_name_is_free(self, data: dict[str, Any]) -> None:

@@ -234,8 +234,9 @@ def connection_callback(request: HttpRequest) -> HttpResponse:
 
 
 def _granted(request: HttpRequest, row: Connection, granted: oauth_setup.Granted) -> HttpResponse:
-    runs = f" {granted.resumed_runs} waiting runs go on." if granted.resumed_runs else ""
-    messages.success(request, f"Zoho authorised “{row}”; the account lives in data centre {granted.data_centre}.{runs}")
+    place = "on this machine" if granted.data_centre == zoho_hosts.LOCAL else f"in data centre {granted.data_centre}"
+    runs = f" Waiting runs that go on: {granted.resumed_runs}." if granted.resumed_runs else ""
+    messages.success(request, f"Zoho authorised “{row}”; the account lives {place}.{runs}")
     _tell(request, row, granted.findings)
     return redirect(row)
 

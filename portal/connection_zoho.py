@@ -26,9 +26,12 @@ ENVIRONMENTS: dict[str, Environment] = {
 REAUTHORISE = "Authorise the connection again with this scope ticked; a token keeps the scopes it was granted with."
 # A younger access token is proof enough that the refresh token works; Zoho grants ten in ten minutes.
 PROOF_AGE_S = 600
+# In the report: the figure that a check found, to tell it from one that a person entered.
+DERIVED_CREDITS = "derived_credits"
 
 
 def examine(examination: Examination) -> None:
+    last = examination.connection.last_success_at
     if not _token(examination):
         return
     _data_centre(examination)
@@ -43,9 +46,10 @@ def examine(examination: Examination) -> None:
         if module is not None:
             _features(examination, probes, module)
     examination.ends(State.WORKING)
-    last = examination.connection.last_success_at
     if last is not None:
-        examination.add("Last success", "ok", f"The last call succeeded at {last:%Y-%m-%d %H:%M} UTC.")
+        examination.add(
+            "Last success", "ok", f"The last call before this check succeeded at {last:%Y-%m-%d %H:%M} UTC."
+        )
 
 
 def _token(examination: Examination) -> bool:
@@ -59,6 +63,9 @@ def _token(examination: Examination) -> bool:
     except errors.Unauthorized as error:
         examination.add_error(step, error)
         examination.ends(State.RECONNECT, error.message)
+        return False
+    except errors.RateLimited as error:
+        examination.add_error(step, error)
         return False
     except errors.RemoteError as error:
         examination.add_error(step, error)
@@ -122,8 +129,10 @@ def _organisation(examination: Examination, probes: Probes) -> bool:
         return True
     except errors.RemoteError as error:
         examination.add_error(step, error)
-        is_refused = isinstance(error, errors.Unauthorized)
-        examination.ends(State.RECONNECT if is_refused else State.FAILING, error.message)
+        # A rate limit passes by itself and says nothing about the connection.
+        if not isinstance(error, errors.RateLimited):
+            is_refused = isinstance(error, errors.Unauthorized)
+            examination.ends(State.RECONNECT if is_refused else State.FAILING, error.message)
         return False
     environment = Environment.STANDIN if is_local else ENVIRONMENTS.get(org.environment, Environment.UNKNOWN)
     before = connection.organisation_id
@@ -155,14 +164,19 @@ def _crm_url(connection: Connection, org: Organisation, environment: Environment
 
 
 def _credits(examination: Examination, org: Organisation) -> None:
+    """What a person entered counts first, then the setting, then the formula of the edition."""
     step, connection, edition = "Daily credits", examination.connection, org.edition
     name = f"Edition {edition.name}{' (trial)' if edition.is_trial else ''}" if edition.name else "Edition not stated"
+    derived = dict(connection.report or {}).get(DERIVED_CREDITS)
+    if connection.daily_credits and connection.daily_credits != derived:
+        examination.add(
+            step, "ok", f"{name}: {connection.daily_credits:,} credits per 24 hours, as entered for this connection."
+        )
+        return
     if settings.ZOHO_DAILY_CREDITS:
         amount, source = settings.ZOHO_DAILY_CREDITS, "the setting ZOHO_DAILY_CREDITS"
     elif edition.daily_credits:
         amount, source = edition.daily_credits, f"{SOURCE} for {edition.users or 0} users"
-    elif connection.daily_credits:
-        amount, source = connection.daily_credits, "the connection's own figure"
     else:
         examination.add(
             step,
@@ -171,7 +185,7 @@ def _credits(examination: Examination, org: Organisation) -> None:
             "Look it up in Zoho (Setup, Developer Hub, APIs and SDKs) and set ZOHO_DAILY_CREDITS.",
         )
         return
-    examination.values["daily_credits"] = amount
+    examination.values["daily_credits"] = examination.facts[DERIVED_CREDITS] = amount
     examination.add(step, "ok", f"{name}: {amount:,} credits per 24 hours, from {source}.")
 
 

@@ -129,7 +129,8 @@ def _digest(vendor: str) -> str:
 def _renew(row: Connection, wanted: dict[str, Any], digest: str) -> None:
     """Other credentials: the old access token is forgotten and the runs that waited for them go on."""
     AccessToken.objects.filter(connection=row).delete()
-    unchecked = {"report": {DIGEST: digest}, "state": Connection.State.UNCHECKED, "state_reason": "", "scopes": ""}
+    unchecked: dict[str, Any] = {"report": {DIGEST: digest}, "state": Connection.State.UNCHECKED, "state_reason": ""}
+    unchecked |= {"scopes": "", "daily_credits": 0}
     _change(row, wanted | unchecked)
     runs.reconnected(row)
 

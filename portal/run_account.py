@@ -13,7 +13,7 @@ from django.db.models import Count, Q, QuerySet
 
 from portal.models import Run, RunItem
 from portal.queries import WITHOUT_SECRETS, kind_words, person_words, shown_state, worker_is_alive
-from portal.remote.redact import redact
+from portal.remote import redact
 from portal.runs import Action, kind_module
 
 ItemState = RunItem.State
@@ -130,7 +130,7 @@ def kind_actions(run: Run, user: AbstractBaseUser | AnonymousUser) -> list[Actio
 
 def parameters_text(run: Run) -> str:
     """The parameters as JSON for the technical view, long lists cut, redacted."""
-    return redact(json.dumps(_cut(run.parameters), indent=2, ensure_ascii=False, sort_keys=True))
+    return redact.redact(json.dumps(_cut(run.parameters), indent=2, ensure_ascii=False, sort_keys=True))
 
 
 def _cut(value: Any) -> Any:

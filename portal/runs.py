@@ -493,7 +493,7 @@ class Action:
     label: str
     url: str
     method: str = "post"
-    style: str = "secondary"
+    style: str = ""
     name: str = ""
     fields: tuple[tuple[str, str], ...] = ()
 

@@ -23,7 +23,7 @@ from django_q import cluster
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from portal import runs, schedules
+from portal import connections, runs, schedules
 from portal.models import Worker
 from portal.processes import die_with_parent
 
@@ -89,6 +89,7 @@ class Supervisor:
     def run(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._stop)
+        connections.sync_environment()
         Worker.objects.update_or_create(name=self.name, defaults={"started_at": timezone.now()})
         try:
             self._start("")

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import mark_safe
 
 from portal.cron_words import cron_words
 from portal.models import AuditEntry, Run, RunEvent, RunItem, Schedule
@@ -22,6 +22,10 @@ from portal.templatetags import portal as tags
 PER_PAGE = 50
 NUMBER = {"td": {"class": "num"}, "th": {"class": "num"}}
 NOTHING = mark_safe('<span class="text-secondary">&ndash;</span>')
+TICK_ALL = mark_safe(
+    '<input class="form-check-input js-only" type="checkbox" data-select-all="key"'
+    ' aria-label="Select all records of this page">'
+)
 
 
 def paged(request: HttpRequest, table: Any) -> Any:
@@ -42,8 +46,7 @@ def run_link(run: Run | None, words: str = "") -> str:
 
 class RunTable(tables.Table):
     number = tables.Column("Run", accessor="pk", order_by="pk", attrs=NUMBER)
-    title = tables.Column("What")
-    kind = tables.Column("Kind")
+    title = tables.Column("What", attrs={"td": {"class": "run-title"}})
     connection = tables.Column("Connection", order_by="connection__name")
     state = tables.Column("State")
     counts = tables.Column("Records", empty_values=(), order_by="planned")
@@ -60,15 +63,12 @@ class RunTable(tables.Table):
         return run_link(record, str(record.pk))
 
     def render_title(self, record: Run) -> str:
-        return run_link(record, record.title)
-
-    def render_kind(self, record: Run) -> str:
-        return kind_of(record)
+        return format_html('{}<div class="text-secondary">{}</div>', run_link(record, record.title), kind_of(record))
 
     def render_connection(self, record: Run) -> str:
         assert record.connection is not None
         environment = record.connection.get_environment_display() if record.connection.environment else ""
-        return format_html('{} <span class="text-secondary">{}</span>', record.connection.name, environment)
+        return format_html('{} <div class="text-secondary">{}</div>', record.connection.name, environment)
 
     def render_state(self, record: Run) -> str:
         return pill(shown_state(record))
@@ -91,7 +91,7 @@ class RunTable(tables.Table):
 class ItemTable(tables.Table):
     """Records of a run. `record_url` is the address of a record at the vendor with {key}, or ""."""
 
-    select = tables.Column(empty_values=(), orderable=False)
+    select = tables.Column(TICK_ALL, empty_values=(), orderable=False)
     key = tables.Column("Record id")
     label = tables.Column("Name")
     before = tables.Column("Before", orderable=False, empty_values=())
@@ -106,7 +106,6 @@ class ItemTable(tables.Table):
     def __init__(self, data: Any, *, record_url: str = "", selectable: bool = False) -> None:
         super().__init__(data, exclude=() if selectable else ("select",))
         self.record_url = record_url if record_url.startswith(("https://", "http://")) else ""
-        self.columns["select"].column.verbose_name = _tick_all() if selectable else ""
 
     def render_select(self, record: RunItem) -> str:
         return format_html(
@@ -138,13 +137,6 @@ class ItemTable(tables.Table):
 
     def render_message(self, record: RunItem) -> str:
         return escape(record.message) if record.message else NOTHING
-
-
-def _tick_all() -> SafeString:
-    return mark_safe(
-        '<input class="form-check-input js-only" type="checkbox" data-select-all="key"'
-        ' aria-label="Select all records of this page">'
-    )
 
 
 def _value(values: dict[str, Any] | None) -> str:

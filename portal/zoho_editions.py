@@ -1,7 +1,7 @@
 """API credits per rolling 24 hours by edition of Zoho CRM.
 
 Source: Zoho's API limits page for v7 (the newer of its published formulas; older posts name lower bases). The number
-of an organisation with add-on credits differs, so `ZOHO_DAILY_CREDITS` and the connection's own figure count first.
+of an organisation with add-on credits differs, so a figure entered for the connection and `ZOHO_DAILY_CREDITS` count first.
 """
 
 from __future__ import annotations

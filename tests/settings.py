@@ -22,3 +22,7 @@ from portal.settings import *  # noqa: E402, F403 the settings read the environm
 # Static files straight from their folders: no manifest and no collected copy is needed to render a page.
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405
 WHITENOISE_AUTOREFRESH = True
+
+# A file, so that worker processes and threads of a test reach the same database.
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}  # noqa: F405

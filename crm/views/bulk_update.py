@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 from django_tables2 import RequestConfig
 
 from crm import bulk_update, metadata, queries, restore
@@ -100,16 +101,23 @@ def view_options(request: HttpRequest) -> HttpResponse:
 def plan(request: HttpRequest, pk: int) -> HttpResponse:
     """Where the plan stands: loading, waiting for its change, reading, or the preview."""
     run = _plan_or_404(request, pk)
-    if run.phase == bulk_update.WRITE or not (run.is_open):
-        return redirect("run", pk=run.pk)
+    if run.phase == bulk_update.WRITE or not run.is_open:
+        return _onward(request, run.get_absolute_url())
     context: dict[str, Any] = {"run": run, "now": timezone.now()}
     if not run.waits_for_people:
         return _render_working(request, context)
+    if request.htmx:  # type: ignore[attr-defined]
+        # The part that polls has nothing more to show: the whole page takes over.
+        return HttpResponseClientRedirect(request.path)
     if run.wait == Run.Wait.CHANGE:
         context |= _change_context(request, run)
         return render(request, "crm/bulk_update_change.html", context)
     context |= _preview_context(request, run)
     return render(request, "crm/bulk_update_preview.html", context)
+
+
+def _onward(request: HttpRequest, url: str) -> HttpResponse:
+    return HttpResponseClientRedirect(url) if request.htmx else redirect(url)  # type: ignore[attr-defined]
 
 
 def _render_working(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
@@ -125,7 +133,8 @@ def _render_working(request: HttpRequest, context: dict[str, Any]) -> HttpRespon
 def _table(request: HttpRequest, run: Run, show: str) -> dict[str, Any]:
     search = request.GET.get("search", "").strip()
     items = queries.plan_items(run, show=show, search=search)
-    table = PlanTable(items, run=run)
+    # Before the change is chosen there is neither a present nor a new value to show.
+    table = PlanTable(items, run=run, exclude=() if show else ("choose", "before", "after", "message"))
     RequestConfig(request, paginate={"per_page": PER_PAGE}).configure(table)
     return {"table": table, "show": show, "search": search}
 

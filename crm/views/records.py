@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.models import User
@@ -98,13 +99,17 @@ def download(request: HttpRequest) -> HttpResponseBase:
 def _stream(request: HttpRequest, look: Look, kind: str) -> Iterator[str]:
     """The file, with an audit entry when it begins and one that says what became of it, however it ends."""
     account = export.Account()
-    facts = {"target": f"{look.source.module}: {look.source.title}", "format": kind}
-    who = {"user": request.user, "address": client_address(request)}
-    audit.record("records download started", **who, **facts, fields=look.field_names, search_field=look.search_field)
+    facts: dict[str, Any] = {
+        "user": request.user,
+        "address": client_address(request),
+        "target": f"{look.source.module}: {look.source.title}",
+        "format": kind,
+    }
+    audit.record("records download started", **facts, fields=look.field_names)
     is_sent = False
     try:
         yield from export.WRITERS[kind](look, account)
         is_sent = True
     finally:
         state = "broken off" if not is_sent else "partial" if account.is_partial else "finished"
-        audit.record("records downloaded", **who, **facts, state=state, **account.counts())
+        audit.record("records downloaded", **facts | account.counts(), state=state)

@@ -116,62 +116,64 @@ def _at(moment: dt.datetime) -> str:
     return f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+# The first class that fits gives the words; {says} is the vendor's own message.
+_WORDS: tuple[tuple[type[RemoteError], str, str], ...] = (
+    (
+        MissingScope,
+        "The connection to {name} is not allowed to call {call}.",
+        "Authorise the connection again with the missing scope; trying again does not help.",
+    ),
+    (
+        Unauthorized,
+        "{name} no longer accepts this connection.{says}",
+        "Reconnect it on the Connections page; waiting runs then go on by themselves.",
+    ),
+    (
+        CreditsExhausted,
+        "The API credits that {name} grants, or the part that runs may use, are spent.",
+        "Runs go on by themselves. Credits come back over the day as older calls leave the 24-hour window.",
+    ),
+    (
+        RateLimited,
+        "{name} accepts no more calls to {call} at the moment.",
+        "Nothing to do: runs go on by themselves. Lower the concurrency of the connection if it happens often.",
+    ),
+    (
+        CircuitOpen,
+        "{name} failed several times in a row, so no call was sent to {call}.",
+        "Nothing to do: the next attempt follows by itself.",
+    ),
+    (
+        Unavailable,
+        "{name} did not answer the call to {call}.{says}",
+        "Try again later. If it lasts, look at the status page of the vendor.",
+    ),
+    (
+        BadReply,
+        "{name} answered {call} in an unexpected form.{says}",
+        "Check the addresses of the connection; if they are right, report it with the request id.",
+    ),
+    (
+        ReadOnly,
+        "A dry run stopped {call} before it was sent to {name}.",
+        "Start the run without “dry run” to change data.",
+    ),
+    (
+        NotConfigured,
+        "The connection to {name} is not set up completely.{says}",
+        "Correct the connection on the Connections page, or the environment variables that define it.",
+    ),
+    (Rejected, "{name} refused {call}.{says}", "Correct the data named in the message, then retry."),
+    (RemoteError, "The call {call} to {name} failed.{says}", "Try again later."),
+)
+
+
 def describe(error: RemoteError) -> Advice:
-    """Words for people; the first class in this order that fits gives them."""
+    """Words for people: what happened to what, and what to do."""
     name, call = error.service, error.endpoint
-    vendor_says = f" {name} says: {error.message}" if error.code or error.status else f" {error.message}"
-    words: tuple[tuple[type[RemoteError], str, str], ...] = (
-        (
-            MissingScope,
-            f"The connection to {name} is not allowed to call {call}.",
-            "Authorise the connection again with the missing scope; trying again does not help.",
-        ),
-        (
-            Unauthorized,
-            f"{name} no longer accepts this connection.{vendor_says}",
-            "Reconnect it on the Connections page; waiting runs then go on by themselves.",
-        ),
-        (
-            CreditsExhausted,
-            f"The API credits that {name} grants, or the part that runs may use, are spent.",
-            "Runs go on by themselves. Credits come back over the day as older calls leave the 24-hour window.",
-        ),
-        (
-            RateLimited,
-            f"{name} accepts no more calls to {call} at the moment.",
-            "Nothing to do: runs go on by themselves. Lower the concurrency of the connection if it happens often.",
-        ),
-        (
-            CircuitOpen,
-            f"{name} failed several times in a row, so no call was sent to {call}.",
-            "Nothing to do: the next attempt follows by itself.",
-        ),
-        (
-            Unavailable,
-            f"{name} did not answer the call to {call}.{vendor_says}",
-            "Try again later. If it lasts, look at the status page of the vendor.",
-        ),
-        (
-            BadReply,
-            f"{name} answered {call} in an unexpected form.{vendor_says}",
-            "Check the addresses of the connection; if they are right, report it with the request id.",
-        ),
-        (
-            ReadOnly,
-            f"A dry run stopped {call} before it was sent to {name}.",
-            "Start the run without “dry run” to change data.",
-        ),
-        (
-            NotConfigured,
-            f"The connection to {name} is not set up completely.{vendor_says}",
-            "Correct the connection on the Connections page, or the environment variables that define it.",
-        ),
-        (Rejected, f"{name} refused {call}.{vendor_says}", "Correct the data named in the message, then retry."),
-    )
-    what, remedy = next(
-        ((what, remedy) for kind, what, remedy in words if isinstance(error, kind)),
-        (f"The call {call} to {name} failed.{vendor_says}", "Try again later."),
-    )
+    says = f" {name} says: {error.message}" if error.code or error.status else f" {error.message}"
+    what, remedy = next((what, remedy) for kind, what, remedy in _WORDS if isinstance(error, kind))
+    what = what.format(name=name, call=call, says=says)
     if error.outcome_unknown:
         what += " Whether it took effect is not known."
         remedy = "Read the record back before sending it again. " + remedy

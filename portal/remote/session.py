@@ -48,7 +48,7 @@ __all__ = ["RemoteSession", "Reply", "Request"]
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.1
+POLL_S = 0.05
 SUCCESS_SHOWN_EVERY = dt.timedelta(minutes=1)
 
 

@@ -215,6 +215,15 @@ def test_the_credits_setting_counts_before_the_formula(zoho, settings):
     assert zoho.daily_credits == 123_456
 
 
+def test_an_entered_figure_stays_and_a_found_one_follows_the_edition(zoho):
+    connection_check.check(zoho)
+    assert zoho.daily_credits == 60_000
+    assert "formula" in by_step(connection_check.check(zoho))["Daily credits"].what
+    Connection.objects.update(daily_credits=90_000)
+    assert "as entered" in by_step(connection_check.check(Connection.objects.get()))["Daily credits"].what
+    assert Connection.objects.get().daily_credits == 90_000
+
+
 def test_a_successful_check_lets_held_runs_go_on(zoho):
     run = Run.objects.create(kind="crm.bulk_update", title="t", connection=zoho, state="waiting", wait="reconnection")
     connection_check.check(zoho)
@@ -286,6 +295,22 @@ def test_a_failing_api_leaves_the_connection_failing(american):
         connection_check.check(american)
     american.refresh_from_db()
     assert american.state == Connection.State.FAILING
+
+
+@pytest.mark.parametrize("message", ["too many concurrent calls", "daily API credits are used up"])
+def test_a_rate_limit_says_nothing_about_the_connection(american, message):
+    Connection.objects.update(state=Connection.State.WORKING)
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as vendor:
+        american_vendor(vendor, {"code": "TOO_MANY_REQUESTS", "message": message}, status=429)
+        finding = by_step(connection_check.check(Connection.objects.get()))["Organisation"]
+    assert finding.level == "fail"
+    assert "by themselves" in finding.remedy
+    assert Connection.objects.get().state == Connection.State.WORKING
+
+
+def test_the_last_success_is_the_one_before_the_check(zoho):
+    assert "Last success" not in by_step(connection_check.check(zoho))
+    assert "before this check" in by_step(connection_check.check(zoho))["Last success"].what
 
 
 def test_an_answer_in_an_unknown_form_is_a_finding_not_a_crash(american):

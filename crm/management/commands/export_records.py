@@ -7,20 +7,21 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
-from crm import export_files, metadata, record_source, selection, viewer
+from crm import export_files, metadata, selection, viewer
 from crm.export import Account
 from crm.record_source import GivenIds, Listing, Look, Source
-from portal import audit, connections
+from portal import audit
 from portal.csvfiles import decode
+from portal.management.run_command import RunCommand
 from portal.models import Connection
 from portal.remote import errors
 
 WRONG_USE = 2
 
 
-class Command(BaseCommand):
+class Command(RunCommand):
     help = "Writes fields of CRM records to a CSV, JSON Lines or Parquet file. Exit status: 0 all, 1 some, 2 wrong use."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=export_files.FORMATS, default="csv")
         parser.add_argument("--overwrite", action="store_true", help="Replace the output file if it exists.")
         parser.add_argument("--json", action="store_true", help="End with one line that is a JSON object.")
+        parser.add_argument("--connection", help="Name of the connection; without it the default one.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._check_output(options)
@@ -66,9 +68,7 @@ class Command(BaseCommand):
 
     def _look(self, options: dict[str, Any]) -> tuple[Look, int]:
         """What to write, and how many lines of the ids file were left out."""
-        chosen = connections.choose(None)
-        if chosen is None:
-            raise _wrong("There is no Zoho connection. Add one on the Connections page or set ZOHO_… variables.")
+        chosen = self.connection(options)
         module = options["module"]
         modules = [each.api_name for each in metadata.modules(chosen)]
         if module not in modules:
@@ -106,7 +106,7 @@ class Command(BaseCommand):
 
     def _report(self, look: Look, account: Account, path: Path, rejected: int, *, as_json: bool) -> None:
         state = "partial" if account.is_partial else "finished"
-        counts = account.counts()
+        counts: dict[str, Any] = account.counts()
         for record_id in account.not_returned:
             self.stderr.write(f"Not returned by Zoho: {record_id}")
         if account.is_partial:
