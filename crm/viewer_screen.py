@@ -13,13 +13,13 @@ from crm import metadata, record_order, record_source, viewer
 from crm.models import RecordSet
 from crm.record_source import IdList, Listing, Look, Refused, Source
 from crm.viewer_forms import DEFAULT_MODULE, Address, SearchForm, ViewerForm
-from crm.zoho.schema import Field, Module, View
+from crm.zoho.schema import Field, Module, View, name_field
 from portal import connections
 from portal.models import Connection, Run
 from portal.remote import errors
 
-# Fields that are ticked before anybody has chosen.
-FIRST_FIELDS = 6
+# Fields that are ticked before anybody has chosen, besides the one that names a record.
+FIRST_FIELDS = ("Lead_Status", "Stage", "Status", "Email", "Phone", "Owner", "Created_Time")
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,7 @@ def form_of(screen: Screen, data: Any = None) -> ViewerForm:
         "source": address.kind or "view",
         "view": address.number if address.kind == "view" else "",
         "run": address.number if address.kind == "run" else "",
-        "chosen": names
-        or [column.api_name for column in screen.choices.columns if column.api_name != "id"][:FIRST_FIELDS],
+        "chosen": names or [name_field(screen.module), *FIRST_FIELDS],
     }
     if initial["view"] and initial["view"] not in {view.id for view in screen.choices.views}:
         initial |= {"view": "", "view_text": address.number}
@@ -155,12 +154,17 @@ def context(screen: Screen, form: ViewerForm | None = None) -> dict[str, Any]:
         "search_form": _search_form(screen),
         "state_query": screen.address.query(page=1),
         "clear_url": _url(screen, search="", page=1),
-        "bulk_update_query": viewer.bulk_update_query(look.source) if look else {},
+        "bulk_update_query": viewer.bulk_update_query(look) if look else {},
         "download_query": screen.address.query(page=1),
         "count": screen.shown.total if screen.shown else None,
-        "chosen_count": len(form["chosen"].value() or []) if form else 0,
+        "chosen_count": _chosen_count(form) if form else 0,
         "now": timezone.now(),
     }
+
+
+def _chosen_count(form: ViewerForm) -> int:
+    known = {column.api_name for column in form.columns}
+    return len(known.intersection(form["chosen"].value() or []))
 
 
 def hidden_values(address: Address) -> list[tuple[str, str]]:

@@ -79,7 +79,7 @@ def permission_required(
 def may_operate(user: Person, run: Run) -> bool:
     """Own runs need one permission, everybody else's the stronger one."""
     needed = "portal.operate_run" if run.requested_by_id == user.pk else "portal.operate_any_run"
-    return bool(user.has_perm(needed))  # type: ignore[union-attr]  # PermissionsMixin and AnonymousUser both have it
+    return bool(user.has_perm(needed))
 
 
 def client_address(request: HttpRequest | None) -> str | None:

@@ -6,7 +6,6 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -16,6 +15,7 @@ from django.views.decorators.http import require_GET
 
 from crm import bulk_update
 from portal import connections, queries
+from portal.access import Person
 from portal.context import CREDIT_WINDOW
 from portal.models import ApiUsage, Connection, Run, Vendor, Worker
 from portal.tables import RunTable
@@ -83,14 +83,14 @@ def usage_of(connection: Connection, now: dt.datetime) -> list[Usage]:
     return [Usage(*row) for row in totals.order_by("-spent", "endpoint")[:SHOWN_ENDPOINTS]]
 
 
-def checklist(zoho: Connection | None, user: AbstractBaseUser | AnonymousUser) -> list[Step]:
+def checklist(zoho: Connection | None, user: Person) -> list[Step]:
     """What a new portal needs before its first result; the page shows it until all is done."""
     is_working = zoho is not None and zoho.state == Connection.State.WORKING
     has_updated = Run.objects.filter(kind=bulk_update.KIND, confirmed_at__isnull=False).exists()
     connection_url = zoho.get_absolute_url() if zoho else reverse("connections")
-    may_connect = user.has_perm("portal.view_connection")  # type: ignore[union-attr]
-    may_update = user.has_perm("crm.update_records")  # type: ignore[union-attr]
-    new_url = reverse("connection-new") if user.has_perm("portal.manage_connections") else ""  # type: ignore[union-attr]
+    may_connect = user.has_perm("portal.view_connection")
+    may_update = user.has_perm("crm.update_records")
+    new_url = reverse("connection-new") if user.has_perm("portal.manage_connections") else ""
     return [
         Step(
             "Connect Zoho CRM", "Sign in to Zoho once, or set the variables on the server.", new_url, zoho is not None

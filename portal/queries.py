@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import DatabaseError, connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from portal.access import Person
 from portal.context import WORKER_SILENCE
 from portal.models import AuditEntry, Run, Schedule, Worker
 
@@ -162,18 +162,18 @@ def _narrowed(choice: RunChoice, leave: str = "") -> Q:
     return condition
 
 
-def needing(user: AbstractBaseUser | AnonymousUser, now: dt.datetime, limit: int = 10) -> list[Run]:
+def needing(user: Person, now: dt.datetime, limit: int = 10) -> list[Run]:
     """Runs that stand still until a person acts, and those that ended badly lately and were not retried.
 
     Plans are their makers' matter, so others see them only with the right to operate everybody's runs.
     """
     own = Q(requested_by_id=user.pk)
-    if user.has_perm("portal.operate_any_run"):  # type: ignore[union-attr]
+    if user.has_perm("portal.operate_any_run"):
         own = Q()
     stuck = WAITING & ~Q(wait=Run.Wait.APPROVAL) | Q(state=State.WAITING, wait=Run.Wait.RECONNECTION)
     bad = Q(state__in=(State.FINISHED_WITH_ERRORS, State.FAILED), finished_at__gte=now - FRESH)
     condition = (stuck | bad | Q(state=State.NEEDS_DECISION)) & own
-    if user.has_perm("portal.approve_run"):  # type: ignore[union-attr]
+    if user.has_perm("portal.approve_run"):
         condition |= Q(state=State.WAITING, wait=Run.Wait.APPROVAL)
     retried = Run.objects.filter(parent=OuterRef("pk"), relation="retry")
     rows = Run.objects.filter(condition).exclude(Exists(retried))

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, Q, QuerySet
 
+from portal.access import Person
 from portal.models import Run, RunItem
 from portal.queries import WITHOUT_SECRETS, kind_words, person_words, shown_state, worker_is_alive
 from portal.remote import redact
@@ -123,7 +123,7 @@ def kind_page(run: Run) -> dict[str, Any]:
     return page(run) if page else {}
 
 
-def kind_actions(run: Run, user: AbstractBaseUser | AnonymousUser) -> list[Action]:
+def kind_actions(run: Run, user: Person) -> list[Action]:
     actions = getattr(kind_module(run), "actions", None)
     return list(actions(run, user)) if actions else []
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import HttpRequest
 from django.utils import timezone
 
 from portal import queries, run_account
-from portal.access import may_operate
+from portal.access import Person, may_operate
 from portal.forms import ItemFilter
 from portal.models import Run
 from portal.tables import AuditTable, EventTable, ItemTable, paged
 
 TABS = ("records", "log", "audit", "technical")
-
-Person = AbstractBaseUser | AnonymousUser
 
 
 def page_context(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
@@ -40,7 +37,7 @@ def page_context(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
 
 def allowed_tabs(user: Person) -> list[str]:
     hidden = set()
-    if not user.has_perm("portal.view_auditentry"):  # type: ignore[union-attr]
+    if not user.has_perm("portal.view_auditentry"):
         hidden.add("audit")
     if not getattr(user, "is_staff", False):
         hidden.add("technical")

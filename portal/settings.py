@@ -226,7 +226,7 @@ Q_CLUSTER = {
 RUN_SLICE_SECONDS: float = env.float("RUN_SLICE_SECONDS", default=15.0)
 RUN_LEASE_SECONDS: float = env.float("RUN_LEASE_SECONDS", default=75.0)
 # How long after an unanswered write its effect may still arrive; reading earlier could mislead.
-RUN_SETTLE_SECONDS: float = env.float("RUN_SETTLE_SECONDS", default=2.0)
+RUN_SETTLE_SECONDS: float = env.float("RUN_SETTLE_SECONDS", default=10.0)
 # kind → module with a function work(lease); named as text so that the engine knows no app.
 RUN_KINDS = {
     "crm.bulk_update": "crm.bulk_update",

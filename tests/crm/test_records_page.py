@@ -199,6 +199,10 @@ def test_sorting_search_and_page_are_in_the_address(zoho: Connection, operator: 
     assert 'aria-sort="descending"' in html
     assert 'value="smith"' in html
     assert "sort=City" in html, "a click turns the order round"
+    assert "Bulk update these records" not in html, "it would change what the search leaves out"
+    assert (
+        f"?module=Leads&amp;view={UNREAD_LEADS}" in operator.get(PAGE + query.replace("q=smith", "")).content.decode()
+    )
     fragment = operator.get(PAGE + query, headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in fragment
     assert 'id="records-result"' in fragment

@@ -31,7 +31,7 @@ def environment(transactional_db: None) -> dict[str, str]:
     return os.environ | {
         "DATABASE_URL": database_url(),
         "DJANGO_SETTINGS_MODULE": "portal.settings",
-        "RUN_SETTLE_SECONDS": "0.5",
+        "RUN_SETTLE_SECONDS": "2",
         "RUN_SLICE_SECONDS": "5",
         "LOG_LEVEL": "WARNING",
     }
