@@ -194,7 +194,11 @@ def confirm(
     if earlier is not None and not again:
         raise Invalid(f"The same plan was already run as run {earlier.pk}. Tick the box to run it again.", "again")
     confirmed = runs.proceed(
-        run, waiting_for=Run.Wait.CONFIRMATION, phase=WRITE, confirmed_at=timezone.now(), confirmed_by_id=user.pk if user else None
+        run,
+        waiting_for=Run.Wait.CONFIRMATION,
+        phase=WRITE,
+        confirmed_at=timezone.now(),
+        confirmed_by_id=user.pk if user else None,
     )
     if confirmed:
         audit.record("run confirmed", user=user, address=address, target=run.title, run=run, records=count)

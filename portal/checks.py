@@ -15,7 +15,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections as databases_by_alias
 
-from portal import environment_connections, key_rotation
+from portal import key_rotation
+from portal.connections import environment as environment_connections
 from portal.fields import Undecryptable, decrypt
 from portal.models import Vendor
 from portal.remote import zoho_hosts

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Model, TextField, Value
 from django.db.models.functions import Cast
 
-from portal import temporary_connections
+from portal.connections import temporary as temporary_connections
 from portal.fields import PREFIX, EncryptedTextField, Undecryptable, decrypt, encrypt
 from portal.models import Connection
 

@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
 
-from portal import connection_views, dashboard, views
+from portal import dashboard, views
+from portal.connections import views as connection_views
 
 admin.site.site_header = "Portal administration"
 admin.site.site_title = "Portal"

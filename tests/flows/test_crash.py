@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -73,5 +72,3 @@ def test_a_worker_killed_at_this_call_loses_and_doubles_nothing(
         assert record is not None
         assert record["Lead_Status"] == "Junk Lead"
         assert (writes.effective, writes.workflows) == (1, 1)
-
-

@@ -89,4 +89,6 @@ def assert_all_is_right(run: Run, standin: Standin, leads: list[str]) -> None:
         record, writes = standin.record("Leads", record_id), standin.writes("Leads", record_id)
         assert record is not None
         assert record["Lead_Status"] == run.parameters["value"]
-        assert (writes.effective, writes.workflows) == (runs, runs), f"{record_id} was written more often than once a run"
+        assert (writes.effective, writes.workflows) == (runs, runs), (
+            f"{record_id} was written more often than once a run"
+        )

@@ -108,9 +108,7 @@ def test_ten_thousand_leads_are_right_and_accounted_for_though_one_call_in_twent
     assert account["failed"] == run.items.filter(state=RunItem.State.FAILED).exclude(code="").count()
 
 
-def test_retry_and_restore_follow_a_run(
-    manage: Manage, vendor: Vendor, connection: Connection, tmp_path: Path
-) -> None:
+def test_retry_and_restore_follow_a_run(manage: Manage, vendor: Vendor, connection: Connection, tmp_path: Path) -> None:
     file = tmp_path / "ids.csv"
     file.write_text("id\n" + "\n".join(lead_ids(vendor, 120)))
     _, account, _ = command(manage, "update_status", f"--ids-file={file}", "--status=On Hold", "--wait", "--json")

@@ -104,7 +104,7 @@ def test_the_list_takes_the_same_number_of_queries_for_1_and_for_60_runs(
     connection = Connection.objects.create(vendor="zoho", name="Main", client_id="x", is_default=True)
     for number in range(rows):
         make_run(title=f"Run of {number}", connection=connection, requested_by=user_of(operator))
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(14):
         page = operator.get("/runs/")
     assert page.context["table"].paginated_rows[0].record.connection == connection
 
@@ -346,7 +346,7 @@ def test_the_page_of_a_run_takes_few_queries_however_many_records_it_has(
     operator: Client, django_assert_max_num_queries: Any
 ) -> None:
     run = make_run(Run.State.RUNNING, {"ok": 120, "failed": 30})
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(19):
         operator.get(run.get_absolute_url())
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from portal import connection_check, connections
-from portal.connection_findings import Finding
+from portal import connections
+from portal.connections import check as connection_check
+from portal.connections.findings import Finding
 from portal.models import Connection
 
 

@@ -21,7 +21,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections as database
 
-from portal import connection_check, connections
+from portal import connections
+from portal.connections import check as connection_check
 from portal.processes import die_with_parent
 
 # For made-up data behind the loopback interface only.

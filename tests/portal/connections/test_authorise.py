@@ -11,7 +11,8 @@ import responses
 import time_machine
 from django.utils import timezone
 
-from portal import connection_scopes, oauth_setup
+from portal.connections import oauth_setup
+from portal.connections import scopes as connection_scopes
 from portal.models import AccessToken, AuditEntry, Connection, Run
 
 pytestmark = pytest.mark.django_db

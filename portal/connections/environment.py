@@ -123,7 +123,7 @@ def _digest(vendor: str) -> str:
     """Changes with the credentials and tells nothing about them: keyed with SECRET_KEY."""
     found = credentials(vendor)
     parts = (found.client_id, found.client_secret, found.refresh_token, found.jwt, found.accounts_url, found.api_domain)
-    return salted_hmac("portal.environment_connections", "\0".join(parts), algorithm="sha256").hexdigest()
+    return salted_hmac("portal.connections.environment", "\0".join(parts), algorithm="sha256").hexdigest()
 
 
 def _renew(row: Connection, wanted: dict[str, Any], digest: str) -> None:

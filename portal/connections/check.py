@@ -6,10 +6,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from portal import audit, connection_zoho, connections, runs
+from portal import audit, connections, runs
 from portal.checks import is_writable
-from portal.connection_findings import Examination, Finding
 from portal.connections import Person
+from portal.connections import zoho as connection_zoho
+from portal.connections.findings import Examination, Finding
 from portal.models import Connection, Vendor
 from portal.remote import errors, zoho_hosts
 

@@ -16,11 +16,13 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 from django.utils import timezone
 
-from portal import audit, connection_check, connection_scopes, connections, runs
-from portal.connection_advice import describe
-from portal.connection_findings import Finding
-from portal.connection_zoho import api_centre
+from portal import audit, connections, runs
 from portal.connections import Person
+from portal.connections import check as connection_check
+from portal.connections import scopes as connection_scopes
+from portal.connections.advice import describe
+from portal.connections.findings import Finding
+from portal.connections.zoho import api_centre
 from portal.models import Connection
 from portal.remote import errors, zoho_hosts
 from portal.remote.credentials import Credentials

@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils import timezone
 
-from portal import connection_scopes, connections, environment_connections
-from portal.connection_findings import Examination
-from portal.connection_probes import ModuleAccess, Organisation, Probes, is_about_permission, module_to_read
+from portal import connections
+from portal.connections import environment as environment_connections
+from portal.connections import scopes as connection_scopes
+from portal.connections.editions import SOURCE
+from portal.connections.findings import Examination
+from portal.connections.probes import ModuleAccess, Organisation, Probes, is_about_permission, module_to_read
 from portal.models import AccessToken, Connection
 from portal.remote import errors, zoho_hosts
-from portal.zoho_editions import SOURCE
 
 State = Connection.State
 Environment = Connection.Environment

@@ -13,15 +13,12 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from portal import connection_scopes, oauth_setup
 from portal.access import client_address, permission_required
-from portal.connection_check import check
-from portal.connection_findings import Finding, findings_of
-from portal.connection_forms import AuthoriseForm, CodeForm, ConnectionForm, TemporaryConnectionForm
 from portal.connections import (
     choices_of,
     choose,
     make_default,
+    oauth_setup,
     remove,
     revoke,
     save,
@@ -29,10 +26,14 @@ from portal.connections import (
     use,
     visible_in,
 )
+from portal.connections import scopes as connection_scopes
+from portal.connections.check import check
+from portal.connections.findings import Finding, findings_of
+from portal.connections.forms import AuthoriseForm, CodeForm, ConnectionForm, TemporaryConnectionForm
+from portal.connections.temporary import forget_session, open_temporary
 from portal.models import AccessToken, Connection, Vendor
 from portal.remote import zoho_hosts
 from portal.remote.errors import NotConfigured
-from portal.temporary_connections import forget_session, open_temporary
 
 MANAGE = "portal.manage_connections"
 SEE = "portal.view_run"

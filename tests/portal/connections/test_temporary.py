@@ -7,7 +7,8 @@ from django.contrib.sessions.models import Session
 from django.db import connection as database
 from django.test import Client
 
-from portal import connections, temporary_connections
+from portal import connections
+from portal.connections import temporary as temporary_connections
 from portal.models import AccessToken, AuditEntry, Connection, Run
 from portal.remote.errors import NotConfigured
 

@@ -9,7 +9,9 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from portal import connection_scopes, connections, environment_connections
+from portal import connections
+from portal.connections import environment as environment_connections
+from portal.connections import scopes as connection_scopes
 from portal.models import Connection, Vendor
 from portal.remote import errors, zoho_hosts
 

@@ -12,14 +12,16 @@ from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.utils import timezone
 
-from portal import audit, environment_connections, runs, temporary_connections
+from portal import audit, runs
+from portal.connections import environment as environment_connections
+from portal.connections import temporary as temporary_connections
+from portal.connections.temporary import forget_session
 from portal.fields import Undecryptable
 from portal.models import AccessToken, Connection, Vendor
 from portal.remote.credentials import Credentials, of_row
 from portal.remote.errors import NotConfigured, RemoteError
 from portal.remote.oauth import Tokens
 from portal.remote.session import RemoteSession
-from portal.temporary_connections import forget_session
 
 __all__ = [
     "CHOICE",

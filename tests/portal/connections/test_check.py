@@ -10,8 +10,8 @@ import pytest
 import responses
 from django.core.management import call_command
 
-from portal import connection_check
-from portal.connection_findings import findings_of
+from portal.connections import check as connection_check
+from portal.connections.findings import findings_of
 from portal.models import AccessToken, Connection, Run
 from portal.remote import oauth
 

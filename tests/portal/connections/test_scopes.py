@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from portal import connection_scopes as scopes
-from portal.zoho_editions import edition_of
+from portal.connections import scopes
+from portal.connections.editions import edition_of
 
 
 def test_the_proposal_reads_and_updates_and_nothing_more():

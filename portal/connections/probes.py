@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from portal.connections.editions import Edition, edition_of
 from portal.remote.errors import BadReply, RemoteError
 from portal.remote.session import RemoteSession, Request
-from portal.zoho_editions import Edition, edition_of
 
 API = "/crm/v8"
 # The module that the checks read; another readable one where an organisation hides it.

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from django.utils import timezone
 
-from portal.connection_advice import describe
+from portal.connections.advice import describe
 from portal.models import Connection
 from portal.remote import errors
 
