@@ -1,5 +1,6 @@
 """What the portal keeps of Zoho's metadata, and how its picklists are shown."""
 
+import datetime as dt
 from typing import ClassVar
 
 from django.conf import settings
@@ -54,6 +55,8 @@ class PicklistPreference(models.Model):
 
 class RecordSet(models.Model):
     """Ids that somebody pasted to look at, kept so that paging, sorting and downloading need no second paste."""
+
+    KEPT_FOR = dt.timedelta(days=7)
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+")

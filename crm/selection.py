@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from portal.csvfiles import delimiter_of, unsafe_cell
 
 MAX_ROWS = 200_000
+# A quoted cell may run over so many lines; a quote that is never closed does not swallow the rest of the list.
+MAX_LINES_OF_A_ROW = 20
 _ID = re.compile(r"[0-9]{1,20}")
 _SCIENTIFIC = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+")
 _ID_HEADERS = {"id", "record id", "record_id", "lead id", "zoho id", "zoho_id"}
@@ -98,10 +100,26 @@ def _rows(text: str, selection: Selection) -> Iterator[Row]:
 
 
 def _cells(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Cells of each line with its number; a quoted cell may hold the delimiter but no line break."""
-    for number, line in enumerate(lines, start=1):
-        cells = next(csv.reader([line], delimiter=delimiter), [])
-        yield number, [unsafe_cell(cell.strip()) for cell in cells]
+    """Cells of each row with the number of its first line; a quoted cell may hold the delimiter and line breaks."""
+    index = 0
+    while index < len(lines):
+        cells, count = _row_at(lines, index, delimiter)
+        yield index + 1, [unsafe_cell(cell.strip()) for cell in cells]
+        index += count
+
+
+def _row_at(lines: Sequence[str], index: int, delimiter: str) -> tuple[list[str], int]:
+    """Cells of the row that begins at this line, and how many lines it has."""
+    window = lines[index : index + MAX_LINES_OF_A_ROW]
+    reader = csv.reader((f"{line}\n" for line in (*window, "")), delimiter=delimiter)
+    try:
+        cells = next(reader, [])
+        if reader.line_num <= len(window):
+            return cells, reader.line_num
+        return next(csv.reader([lines[index]], delimiter=delimiter), []), 1
+    except csv.Error:
+        # A cell beyond the module's limit of 131,072 characters: a list of ids on one line.
+        return lines[index].split(delimiter), 1
 
 
 def _header(cells: Sequence[str]) -> tuple[int, int | None] | None:
@@ -129,7 +147,7 @@ def _table_row(
 
 
 def _free_line(number: int, cells: Sequence[str], selection: Selection) -> Iterator[Row]:
-    if len(cells) == 2 and cells[1] and problem_of(cells[0]) is None and not any(mark.isdigit() for mark in cells[1]):
+    if len(cells) == 2 and problem_of(cells[0]) is None and _is_value(cells[1]):
         yield from _row(number, cells[0], cells[1], selection)
         return
     for cell in cells:
@@ -137,12 +155,19 @@ def _free_line(number: int, cells: Sequence[str], selection: Selection) -> Itera
             yield from _row(number, token, None, selection)
 
 
+def _is_value(text: str) -> bool:
+    """Whether the second cell of a line names a value; several ids on a line are told apart by their digits."""
+    if not text or all(problem_of(token) is None for token in text.split()):
+        return False
+    return text[0].isalpha() or not any(mark.isdigit() for mark in text)
+
+
 def _row(number: int, text: str, target: str | None, selection: Selection) -> Iterator[Row]:
     problem = problem_of(text)
     if problem is not None:
         selection.rejects.append(Reject(number, text[:60], problem))
     else:
-        yield Row(number, text.removeprefix("zcrm_"), target)
+        yield Row(number, text.removeprefix("zcrm_"), " ".join(target.split()) if target else None)
 
 
 def problem_of(text: str) -> str | None:

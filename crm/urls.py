@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from crm.views import bulk_update, records, repeat
+from crm.views import bulk_update, records, repeat, schedule
 
 urlpatterns = [
     path("bulk-update/", bulk_update.choose_records, name="bulk-update"),
     path("bulk-update/views/", bulk_update.view_options, name="bulk-update-views"),
+    path("bulk-update/schedule/", schedule.new, name="bulk-update-schedule"),
     path("bulk-update/<int:pk>/", bulk_update.plan, name="bulk-update-plan"),
     path("bulk-update/<int:pk>/change/", bulk_update.choose_change, name="bulk-update-change"),
     path("bulk-update/<int:pk>/values/", bulk_update.value_options, name="bulk-update-values"),

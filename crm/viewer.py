@@ -21,14 +21,13 @@ ID_COLUMN = Field(
 
 @dataclass(frozen=True)
 class Column:
-    """`order` is "ascending", "descending" or "none"; `next_sort` the sort that a click asks for, "" for none."""
+    """`order` is "ascending", "descending" or "none"."""
 
     name: str
     label: str
     is_number: bool
     is_sortable: bool
     order: str
-    next_sort: str
 
 
 @dataclass(frozen=True)
@@ -116,24 +115,28 @@ def _column(look: Look, column: Field) -> Column:
     order = "none"
     if look.sort == name:
         order = "descending" if look.descending else "ascending"
-    repeated = sum(each.label == column.label for each in look.fields) > 1
     return Column(
         name=name,
-        label=column.full_label if repeated else column.label,
+        label=label_of(look, column),
         is_number=column.data_type in NUMBERS and name != "id",
         is_sortable=name == "id" or record_order.is_sortable(look, column),
         order=order,
-        next_sort=f"-{name}" if order == "ascending" else name,
     )
+
+
+def label_of(look: Look, column: Field) -> str:
+    """The label; with the API name where several chosen fields share it."""
+    is_repeated = sum(each.label == column.label for each in look.fields) > 1
+    return column.full_label if is_repeated else column.label
 
 
 def _row(look: Look, record_id: str, record: dict[str, Any]) -> Row:
     base = look.source.connection.crm_url.rstrip("/")
     url = f"{base}/tab/{look.source.module}/{record_id}" if base else ""
-    return Row(record_id, url, [_cell(column, record.get(column.api_name)) for column in look.fields])
+    return Row(record_id, url, [_cell(look, column, record.get(column.api_name)) for column in look.fields])
 
 
-def _cell(column: Field, value: Any) -> Cell:
+def _cell(look: Look, column: Field, value: Any) -> Cell:
     text = text_of(value)
     moment = None
     if column.data_type == "datetime" and text:
@@ -143,7 +146,7 @@ def _cell(column: Field, value: Any) -> Cell:
             pass
         if moment is not None and moment.tzinfo is None:
             moment = None
-    return Cell(text, column.label, is_number=column.data_type in NUMBERS, moment=moment)
+    return Cell(text, label_of(look, column), is_number=column.data_type in NUMBERS, moment=moment)
 
 
 def bulk_update_query(look: Look) -> dict[str, str]:

@@ -153,6 +153,10 @@ def context(screen: Screen, form: ViewerForm | None = None) -> dict[str, Any]:
         "problem": screen.problem,
         "search_form": _search_form(screen),
         "state_query": screen.address.query(page=1),
+        "columns": _columns(screen),
+        "pages": [(number, number and _url(screen, page=number)) for number in screen.shown.pages]
+        if screen.shown
+        else [],
         "clear_url": _url(screen, search="", page=1),
         "bulk_update_query": viewer.bulk_update_query(look) if look else {},
         "download_query": screen.address.query(page=1),
@@ -160,6 +164,16 @@ def context(screen: Screen, form: ViewerForm | None = None) -> dict[str, Any]:
         "chosen_count": _chosen_count(form) if form else 0,
         "now": timezone.now(),
     }
+
+
+def _columns(screen: Screen) -> list[tuple[viewer.Column, str]]:
+    """Each column with the address that sorts by it, or turns its order round."""
+    if screen.shown is None:
+        return []
+    return [
+        (column, _url(screen, sort=column.name, descending=column.order == "ascending", page=1))
+        for column in screen.shown.columns
+    ]
 
 
 def _chosen_count(form: ViewerForm) -> int:
@@ -179,6 +193,8 @@ def hidden_values(address: Address) -> list[tuple[str, str]]:
 def _find_source(request: HttpRequest, screen: Screen) -> None:
     address = screen.address
     screen.module = address.module or DEFAULT_MODULE
+    if address.kind == "run" and not request.user.has_perm("portal.view_run"):
+        raise Refused("You may not look at runs.", "Ask an administrator for the permission.")
     if address.kind in ("set", "run"):
         screen.source = _of_set(screen) if address.kind == "set" else _of_run(screen)
         screen.module = screen.source.module
@@ -225,7 +241,9 @@ def _load_choices(screen: Screen) -> None:
             f"This connection shows no module {screen.module}.",
             "Choose another one, or reload the metadata if it is new.",
         )
-    choices.columns = metadata.fields(screen.connection, screen.module)
+    # What names a record comes first, in the form and so in the table.
+    name = name_field(screen.module)
+    choices.columns = sorted(metadata.fields(screen.connection, screen.module), key=lambda each: each.api_name != name)
     choices.views = metadata.views(screen.connection, screen.module)
     screen.metadata_at = metadata.fetched_at(screen.connection, screen.module)
     if not choices.columns:

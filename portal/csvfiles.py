@@ -11,7 +11,8 @@ from typing import Any
 
 BOM = "\ufeff"
 ROWS_PER_CHUNK = 500
-_FORMULA_START = ("=", "+", "-", "@", "|", "%", "\t", "\r")
+# Full-width signs start a formula too where the spreadsheet converts them.
+_FORMULA_START = ("=", "+", "-", "@", "|", "%", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _PLAIN_NUMBER = re.compile(r"[+-]?[\d .,()/-]+")
 
 
@@ -50,7 +51,8 @@ def safe_cell(value: Any) -> str:
     if value is None:
         return ""
     text = str(value)
-    start = text.lstrip(" ")
+    # An apostrophe before a formula may be the text's own: it gets another, so that `unsafe_cell` gives it back.
+    start = text.lstrip(" '")
     if start.startswith(_FORMULA_START) and not _PLAIN_NUMBER.fullmatch(start):
         return f"'{text}"
     return text

@@ -29,7 +29,8 @@ NAV: tuple[Page, ...] = (
     Page("Records", "records", "table", "crm.view_records", "/crm/records/"),
     Page("Bulk update", "bulk-update", "pencil", "crm.update_records", "/crm/bulk-update/"),
     Page("Runs", "runs", "list-check", "portal.view_run", "/runs/"),
-    Page("Connections", "connections", "plug-connected", "portal.view_connection", "/connections/"),
+    Page("Schedules", "schedules", "clock", "portal.view_schedule", "/schedules/"),
+    Page("Connections", "connections", "plug-connected", "portal.view_run", "/connections/"),
     Page("Audit", "audit", "history", "portal.view_auditentry", "/audit/"),
     Page("Admin", "admin:index", "settings", active_prefix="/admin/", staff_only=True),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models import Q, QuerySet
@@ -17,7 +18,8 @@ from django.utils import timezone
 from django_q.models import Task
 
 from portal import runs
-from portal.models import ApiUsage, Run, RunEvent, RunInput, RunItem, Worker
+from portal.connections import temporary
+from portal.models import ApiUsage, Cursor, Run, RunEvent, RunInput, RunItem, Worker
 
 # Rows deleted in one transaction: web and worker get their turn in between.
 BATCH = 1000
@@ -25,6 +27,7 @@ PLANS_AFTER = dt.timedelta(days=7)
 USAGE_AFTER = dt.timedelta(days=90)
 TASKS_AFTER = dt.timedelta(days=7)
 WORKERS_AFTER = dt.timedelta(days=7)
+DAILY = "daily retention"
 
 
 def prune(*, dry_run: bool = False, now: dt.datetime | None = None) -> dict[str, int]:
@@ -35,6 +38,8 @@ def prune(*, dry_run: bool = False, now: dt.datetime | None = None) -> dict[str,
     result = {"plans": len(plans) if dry_run else sum(runs.stop(run) for run in plans)}
     for name, rows in _due(now).items():
         result[name] = act(rows)
+    if not dry_run:
+        temporary.forget_ended()
     return result
 
 
@@ -48,7 +53,21 @@ def _due(now: dt.datetime) -> dict[str, QuerySet]:
         "tasks": Task.objects.filter(stopped__lt=now - TASKS_AFTER),
         "sessions": Session.objects.filter(expire_date__lt=now),
         "workers": Worker.objects.filter(heartbeat_at__lt=now - WORKERS_AFTER),
+    } | {
+        # Rows of the apps that are kept for a fixed time say so themselves; the core does not know them.
+        str(model._meta.verbose_name_plural): model._default_manager.filter(created_at__lt=now - model.KEPT_FOR)
+        for model in apps.get_models()
+        if hasattr(model, "KEPT_FOR")
     }
+
+
+def daily(now: dt.datetime | None = None) -> dict[str, int] | None:
+    """`prune`, once a day however many workers ask; None when it was done already."""
+    now = now or timezone.now()
+    Cursor.objects.get_or_create(name=DAILY, defaults={"value": {"day": ""}})
+    today = now.date().isoformat()
+    taken = Cursor.objects.filter(name=DAILY).exclude(value__day=today).update(value={"day": today})
+    return prune(now=now) if taken else None
 
 
 def _old_runs(now: dt.datetime) -> QuerySet[Run]:

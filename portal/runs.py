@@ -21,11 +21,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Case, Count, F, Q, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from portal import audit, logs
+from portal import audit, logs, notices
 from portal.access import Person
 from portal.models import Connection, Run, RunEvent, RunInput, RunItem
 from portal.remote import errors, redact
@@ -205,20 +206,19 @@ def claim(run_id: int) -> Lease | None:
     is_claimable = (
         Q(state=State.QUEUED) & due
         | Q(state=State.WAITING, not_before__lte=now)
-        | Q(state__in=(State.RUNNING, State.STOPPING)) & (Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+        | Q(state__in=(State.RUNNING, State.STOPPING)) & (Q(lease_until__isnull=True) | Q(lease_until__lte=now)) & due
     )
     # A wait for a person ends by that person's act, which queues the run again.
+    # A stop that comes at the same moment is either seen here or finds the run at work; it is never overwritten.
     taken = Run.objects.filter(is_claimable, pk=run_id).update(
-        lease_owner=owner, lease_until=now + _lease(), heartbeat_at=now, attempts=F("attempts") + 1
-    )
+        lease_owner=owner, lease_until=now + _lease(), heartbeat_at=now, attempts=F("attempts") + 1,
+        state=Case(When(stop_requested=True, then=Value(State.STOPPING)), default=Value(State.RUNNING)),
+        wait=Wait.NONE, wait_detail="", not_before=None, started_at=Coalesce(F("started_at"), now),
+    )  # fmt: skip
     if not taken:
         return None
-    Run.objects.filter(pk=run_id, lease_owner=owner, stop_requested=False).update(
-        state=State.RUNNING, wait=Wait.NONE, wait_detail="", not_before=None
-    )
-    Run.objects.filter(pk=run_id, lease_owner=owner, stop_requested=True).update(state=State.STOPPING)
-    Run.objects.filter(pk=run_id, started_at__isnull=True).update(started_at=now)
-    return Lease(Run.objects.select_related("connection", "requested_by", "parent").get(pk=run_id))
+    # The connection is read by the work itself, where a secret that no key opens is an error with words.
+    return Lease(Run.objects.select_related("requested_by", "parent").get(pk=run_id))
 
 
 # --- working --------------------------------------------------------------------------------------------------------
@@ -306,19 +306,22 @@ def pause_for(error: errors.RemoteError) -> Outcome:
 
 def _settle(lease: Lease, outcome: Outcome) -> None:
     """Writes what the slice came to, gives the lease back, and sees to the next wake-up."""
-    counts = refresh_counts(lease.run)
-    is_stopping = Run.objects.values_list("stop_requested", flat=True).get(pk=lease.run.pk)
-    values = _values_after(outcome, counts, is_stopping=is_stopping)
-    with transaction.atomic():
-        mine = Run.objects.filter(pk=lease.run.pk, lease_owner=lease.owner)
-        if not mine.update(lease_owner="", lease_until=None, **values):
-            raise LeaseLost
+    with lease.commit(progress=False):
+        # The row is locked from here on, so a stop comes before this or finds the new state.
+        is_stopping = Run.objects.values_list("stop_requested", flat=True).get(pk=lease.run.pk)
+        if is_stopping and isinstance(outcome, Pause) and not lease.items.filter(state=RunItem.State.SENT).exists():
+            outcome = Done()  # nobody waits for anything in a run that is to stop
+        counts = refresh_counts(lease.run)
+        values = _values_after(outcome, counts, is_stopping=is_stopping)
+        Run.objects.filter(pk=lease.run.pk).update(lease_owner="", lease_until=None, **values)
         if isinstance(outcome, More):
             enqueue(lease.run.pk)
         if values["state"] in Run.CLOSED:
             _closed(lease.run, Run.State(values["state"]), counts)
     if isinstance(outcome, Pause):
         _log_wait(lease.run, outcome)
+        if outcome.wait == Wait.RECONNECTION and lease.run.connection is not None:
+            notices.reconnect_needed(lease.run.connection, outcome.detail)
 
 
 def _values_after(outcome: Outcome, counts: dict[str, int], *, is_stopping: bool) -> dict[str, Any]:
@@ -340,7 +343,8 @@ def _values_after(outcome: Outcome, counts: dict[str, int], *, is_stopping: bool
                 "stop_requested": False,
             }
         case Done():
-            state = State.STOPPED if is_stopping and _is_unfinished(counts) else _final_state(counts)
+            is_cut_short = is_stopping and (_is_unfinished(counts) or not counts["planned"])
+            state = State.STOPPED if is_cut_short else _final_state(counts)
             return {"state": state, "finished_at": now, "stop_requested": False}
 
 
@@ -385,11 +389,11 @@ def refresh_counts(run: Run) -> dict[str, int]:
 def sweep() -> int:
     """Wakes each run whose lease ran out or whose hour has come. Waking one too many does no harm."""
     now = timezone.now()
-    abandoned = Q(state__in=(State.RUNNING, State.STOPPING)) & (Q(lease_until__isnull=True) | Q(lease_until__lte=now))
-    due = Q(state=State.WAITING, not_before__lte=now)
-    # A queued run whose wake-up is merely waiting in line needs no second one; after this long it may be lost.
-    queued = Q(state=State.QUEUED) & (Q(not_before__isnull=True) | Q(not_before__lte=now))
-    ids = list(Run.objects.filter(abandoned | due | queued).order_by("pk").values_list("pk", flat=True)[:500])
+    is_due = Q(not_before__isnull=True) | Q(not_before__lte=now)
+    is_free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+    abandoned = Q(state__in=(State.RUNNING, State.STOPPING)) & is_free & is_due
+    waited = Q(state=State.WAITING, not_before__lte=now)
+    ids = list(Run.objects.filter(abandoned | waited | Q(state=State.QUEUED) & is_due).order_by("pk").values_list("pk", flat=True)[:500])
     waiting = _queued_run_ids()
     woken = 0
     for run_id in ids:

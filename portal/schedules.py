@@ -3,18 +3,17 @@
 import datetime as dt
 import logging
 from importlib import import_module
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import transaction
 from django.utils import timezone
 
 from portal import audit
-from portal.models import Run, Schedule
-
-Person = AbstractBaseUser | AnonymousUser | None
+from portal.access import Person
+from portal.models import Connection, Run, Schedule
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +34,19 @@ def next_time(cron: str, zone: str, after: dt.datetime) -> dt.datetime:
         found = croniter(cron, found).get_next(dt.datetime)
         result = found.replace(tzinfo=ZoneInfo(zone)).astimezone(dt.UTC)
     return result
+
+
+def create(
+    *, name: str, kind: str, connection: Connection, cron: str, zone: str, missed: str, parameters: dict[str, Any],
+    user: Person | None, address: str | None = None,
+) -> Schedule:  # fmt: skip
+    """Writes an active schedule; its values were checked by the form."""
+    schedule = Schedule.objects.create(
+        name=name, kind=kind, connection=connection, cron=cron, zone=zone, missed=missed, parameters=parameters,
+        owner_id=user.pk if user else None, next_at=next_time(cron, zone, timezone.now()),
+    )  # fmt: skip
+    audit.record("schedule made", user=user, address=address, target=name, cron=cron, zone=zone, parameters=parameters)
+    return schedule
 
 
 def fire_due(now: dt.datetime | None = None) -> list[Run]:
@@ -76,7 +88,7 @@ def _fire(schedule: Schedule, now: dt.datetime) -> Run | None:
     return run
 
 
-def toggle(schedule: Schedule, *, user: Person = None, address: str | None = None) -> bool:
+def toggle(schedule: Schedule, *, user: Person | None = None, address: str | None = None) -> bool:
     """Pauses an active schedule, activates a paused one; returns whether it is active now.
 
     Times that passed during the pause are not caught up.
@@ -89,7 +101,7 @@ def toggle(schedule: Schedule, *, user: Person = None, address: str | None = Non
     return schedule.is_active
 
 
-def remove(schedule: Schedule, *, user: Person = None, address: str | None = None) -> None:
+def remove(schedule: Schedule, *, user: Person | None = None, address: str | None = None) -> None:
     """Removes the schedule; the runs that it started stay."""
     with transaction.atomic():
         audit.record("schedule removed", user=user, address=address, target=schedule.name, cron=schedule.cron)

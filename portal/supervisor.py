@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 PING_SECONDS = 5.0
 SWEEP_SECONDS = 2.0
+RETENTION_SECONDS = 3600.0
 # Longer than the queue's own time-out of a task, which is the first net.
 FROZEN_SECONDS = settings.Q_CLUSTER["timeout"] + 20
 STOP_SECONDS = 60.0
@@ -83,7 +84,7 @@ class Supervisor:
         self.name = f"{socket.gethostname()}:{self.group}"
         self.child: subprocess.Popen[bytes] | None = None
         self.is_stopping = False
-        self._next_ping = self._next_sweep = 0.0
+        self._next_ping = self._next_sweep = self._next_retention = 0.0
         self._started = 0.0
 
     def run(self) -> None:
@@ -148,6 +149,9 @@ class Supervisor:
         if now >= self._next_ping:
             self._next_ping = now + PING_SECONDS
             self._ping()
+        if now >= self._next_retention:
+            self._next_retention = now + RETENTION_SECONDS
+            async_task("portal.retention.daily", group="retention")
 
     def _ping(self) -> None:
         worker, _ = Worker.objects.get_or_create(name=self.name)

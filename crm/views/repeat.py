@@ -10,13 +10,13 @@ from django.views.decorators.http import require_http_methods
 
 from crm import bulk_update, loading, restore
 from crm import retry as retries
-from portal.access import client_address, permission_required
+from portal.access import client_address, may_operate, permission_required
 from portal.models import Run, RunItem
 
 
 def _run_or_403(request: HttpRequest, pk: int) -> Run:
     run = get_object_or_404(Run.objects.select_related("connection"), pk=pk, kind__in=(bulk_update.KIND, restore.KIND))
-    if run.requested_by_id != request.user.pk and not request.user.has_perm("portal.operate_any_run"):
+    if not may_operate(request.user, run):
         raise PermissionDenied
     return run
 
@@ -28,6 +28,10 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     run = _run_or_403(request, pk)
     wanted = request.POST if request.method == "POST" else request.GET
     codes, keys = wanted.getlist("code"), wanted.getlist("key")
+    if "selected" in wanted and not keys:
+        # Without this, nothing ticked would mean everything.
+        messages.error(request, "No record was selected. Tick the records to retry, or use “Retry failed”.")
+        return redirect("run", pk=run.pk)
     count = loading.chosen(run, retries.source_of(run, codes=codes, keys=keys)).count()
     if request.method == "POST":
         try:

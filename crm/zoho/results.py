@@ -28,32 +28,43 @@ def rows_of(reply: Any, ids: Sequence[str]) -> list[RowResult | None]:
     """The outcome of each sent id, in the order sent; None where the answer does not say.
 
     Zoho answers in request order. The position decides, and an id in the answer must agree with it: on a shorter answer
-    or a different id only rows that name their id, or their index in the path of the error, are taken.
+    or a different id only rows that name their id, or their index in the path of the error, are taken. Two rows that
+    say different things about one record say nothing.
     """
     data = reply.get("data") if isinstance(reply, dict) else None
     if not isinstance(data, list):
         return [None] * len(ids)
     found: list[RowResult | None] = [None] * len(ids)
+    contradicted: set[int] = set()
     positions = {record_id: index for index, record_id in enumerate(ids)}
-    for number, row in enumerate(data):
-        if not isinstance(row, dict):
+    rows = [(row, _details(row)) for row in data]
+    in_order = len(rows) == len(ids) and all(
+        details.get("id") in (None, record_id) for (_, details), record_id in zip(rows, ids, strict=True)
+    )
+    for number, (row, details) in enumerate(rows):
+        index = _position(number, details, positions, in_order=in_order) if isinstance(row, dict) else None
+        if index is None or index >= len(ids):
             continue
-        given = row.get("details")
-        details: dict[str, Any] = given if isinstance(given, dict) else {}
-        index = _position(number, details, positions, complete=len(data) == len(ids))
-        if index is not None and index < len(ids):
-            found[index] = _row(row, details)
-    return found
+        result = _row(row, details)
+        if found[index] not in (None, result):
+            contradicted.add(index)
+        found[index] = result
+    return [None if index in contradicted else row for index, row in enumerate(found)]
 
 
-def _position(number: int, details: dict[str, Any], positions: dict[str, int], *, complete: bool) -> int | None:
+def _details(row: Any) -> dict[str, Any]:
+    given = row.get("details") if isinstance(row, dict) else None
+    return given if isinstance(given, dict) else {}
+
+
+def _position(number: int, details: dict[str, Any], positions: dict[str, int], *, in_order: bool) -> int | None:
     named = details.get("id")
     if named is not None:
         return positions.get(str(named))
     path = _INDEX.match(str(details.get("json_path", "")))
     if path:
         return int(path.group(1))
-    return number if complete else None
+    return number if in_order else None
 
 
 def _row(row: dict[str, Any], details: dict[str, Any]) -> RowResult:

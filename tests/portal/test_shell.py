@@ -41,6 +41,7 @@ urlpatterns = [
     path("crm/bulk-update/", page, name="bulk-update"),
     path("runs/", page, name="runs"),
     path("connections/", page, name="connections"),
+    path("schedules/", page, name="schedules"),
     path("audit/", page, name="audit"),
     path("refused/", refused),
     path("broken/", broken),
@@ -107,14 +108,14 @@ def test_every_page_of_the_navigation_exists_in_the_portal_itself(django_user_mo
 
 
 def test_a_person_sees_only_the_pages_that_their_permissions_open(maria):
-    assert [link["label"] for link in navigation.links(maria, "/runs/7/")] == ["Home", "Runs"]
+    assert [link["label"] for link in navigation.links(maria, "/runs/7/")] == ["Home", "Runs", "Connections"]
 
 
 def test_the_page_and_what_lies_below_it_are_marked_and_home_only_for_itself(maria):
     below = {link["label"]: link["active"] for link in navigation.links(maria, "/runs/7/")}
     home = {link["label"]: link["active"] for link in navigation.links(maria, "/")}
-    assert below == {"Home": False, "Runs": True}
-    assert home == {"Home": True, "Runs": False}
+    assert below == {"Home": False, "Runs": True, "Connections": False}
+    assert home == {"Home": True, "Runs": False, "Connections": False}
 
 
 # --- what the frame shows ---------------------------------------------------------------------------------------------

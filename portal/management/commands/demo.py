@@ -78,7 +78,8 @@ class Demo:
     def __init__(self, port: int, *, fresh: bool, say: Any) -> None:
         self.port = port
         self.say = say
-        self.folder = Path(settings.VAR_DIR) / "demo"
+        # By port, so that two demos at the same time do not share a database.
+        self.folder = Path(settings.VAR_DIR) / "demo" / str(port)
         self.children: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.is_stopping = False
         self._require_free(port, "--port")
