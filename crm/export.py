@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from crm import metadata, record_order, wide_reading
+from crm import metadata, record_order, viewer, wide_reading
 from crm.record_source import Listing, Look, Refused
 from crm.zoho.client import Record, ZohoClient
 from crm.zoho.schema import text_of
@@ -112,8 +112,7 @@ CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjso
 
 def header(look: Look) -> list[str]:
     """Labels; with the API name where a label repeats, so that columns stay distinguishable."""
-    labels = [column.label for column in look.fields]
-    return ["id", *(each.full_label if labels.count(each.label) > 1 else each.label for each in look.fields)]
+    return ["id", *viewer.labels_of(look.fields).values()]
 
 
 def _plain(value: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,10 +92,11 @@ def show(look: Look) -> Shown:
         found = record_order.page(client, look)
         rows = list(wide_reading.read(client, look.source.module, found.ids, look.field_names))
     missing = [record_id for record_id, record in rows if record is None]
+    labels = labels_of(look.fields)
     start = (look.page - 1) * PAGE_SIZE
     return Shown(
         columns=columns_of(look),
-        rows=[_row(look, record_id, record) for record_id, record in rows if record is not None],
+        rows=[_row(look, labels, record_id, record) for record_id, record in rows if record is not None],
         page=look.page,
         first=start + 1,
         last=start + len(found.ids),
@@ -107,36 +109,39 @@ def show(look: Look) -> Shown:
 
 
 def columns_of(look: Look) -> list[Column]:
-    return [_column(look, each) for each in (ID_COLUMN, *look.fields)]
+    labels = labels_of(look.fields)
+    return [_column(look, each, labels) for each in (ID_COLUMN, *look.fields)]
 
 
-def _column(look: Look, column: Field) -> Column:
+def _column(look: Look, column: Field, labels: dict[str, str]) -> Column:
     name = column.api_name
     order = "none"
     if look.sort == name:
         order = "descending" if look.descending else "ascending"
     return Column(
         name=name,
-        label=label_of(look, column),
+        label=labels.get(name, column.label),
         is_number=column.data_type in NUMBERS and name != "id",
         is_sortable=name == "id" or record_order.is_sortable(look, column),
         order=order,
     )
 
 
-def label_of(look: Look, column: Field) -> str:
-    """The label; with the API name where several chosen fields share it."""
-    is_repeated = sum(each.label == column.label for each in look.fields) > 1
-    return column.full_label if is_repeated else column.label
+def labels_of(fields: Sequence[Field]) -> dict[str, str]:
+    """Label by API name; followed by the API name where several of the fields share it."""
+    times = Counter(each.label for each in fields)
+    return {each.api_name: each.full_label if times[each.label] > 1 else each.label for each in fields}
 
 
-def _row(look: Look, record_id: str, record: dict[str, Any]) -> Row:
+def _row(look: Look, labels: dict[str, str], record_id: str, record: dict[str, Any]) -> Row:
     base = look.source.connection.crm_url.rstrip("/")
     url = f"{base}/tab/{look.source.module}/{record_id}" if base else ""
-    return Row(record_id, url, [_cell(look, column, record.get(column.api_name)) for column in look.fields])
+    return Row(
+        record_id, url, [_cell(column, labels[column.api_name], record.get(column.api_name)) for column in look.fields]
+    )
 
 
-def _cell(look: Look, column: Field, value: Any) -> Cell:
+def _cell(column: Field, label: str, value: Any) -> Cell:
     text = text_of(value)
     moment = None
     if column.data_type == "datetime" and text:
@@ -146,7 +151,7 @@ def _cell(look: Look, column: Field, value: Any) -> Cell:
             pass
         if moment is not None and moment.tzinfo is None:
             moment = None
-    return Cell(text, label_of(look, column), is_number=column.data_type in NUMBERS, moment=moment)
+    return Cell(text, label, is_number=column.data_type in NUMBERS, moment=moment)
 
 
 def bulk_update_query(look: Look) -> dict[str, str]:

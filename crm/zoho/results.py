@@ -39,7 +39,7 @@ def rows_of(reply: Any, ids: Sequence[str]) -> list[RowResult | None]:
     positions = {record_id: index for index, record_id in enumerate(ids)}
     rows = [(row, _details(row)) for row in data]
     in_order = len(rows) == len(ids) and all(
-        details.get("id") in (None, record_id) for (_, details), record_id in zip(rows, ids, strict=True)
+        str(details.get("id") or record_id) == record_id for (_, details), record_id in zip(rows, ids, strict=True)
     )
     for number, (row, details) in enumerate(rows):
         index = _position(number, details, positions, in_order=in_order) if isinstance(row, dict) else None
