@@ -19,6 +19,7 @@ from crm import field_update, loading, metadata
 from crm.run_page import actions, page
 from crm.selection import Selection
 from crm.writing import Writer
+from crm.zoho.client import ZohoClient
 from portal import audit, runs
 from portal.access import Person
 from portal.models import Connection, Run, RunItem, Schedule
@@ -238,17 +239,21 @@ def start_scheduled(schedule: Schedule) -> Run:
 
 
 def work(lease: Lease) -> runs.Outcome:
-    """One slice of whatever step comes next."""
+    """One slice, through as many steps as it gets."""
     with field_update.client_of(lease) as client:
-        match lease.run.phase:
-            case "load":
-                return loading.load(lease, client, next_phase="aim")
-            case "aim":
-                return _aim(lease)
-            case "read":
-                return read(lease, client)
-            case _:
-                return write(lease, client)
+        return runs.step_by_step(lease, lambda: _step(lease, client))
+
+
+def _step(lease: Lease, client: ZohoClient) -> runs.Outcome:
+    match lease.run.phase:
+        case "load":
+            return loading.load(lease, client, next_phase="aim")
+        case "aim":
+            return _aim(lease)
+        case "read":
+            return read(lease, client)
+        case _:
+            return write(lease, client)
 
 
 def _aim(lease: Lease) -> runs.Outcome:

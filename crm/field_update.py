@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from crm import metadata
-from crm.zoho.client import IDS_PER_READ, ZohoClient, id_batches
+from crm.zoho.client import ZohoClient, id_batches
 from crm.zoho.schema import name_field, text_of
 from portal.models import Run, RunItem
 from portal.remote import errors
@@ -99,15 +99,21 @@ def _unread_batches(
     lease: Lease, unread: QuerySet[RunItem], asked: dict[str, RunItem], held: _Held
 ) -> Iterator[list[str]]:
     """One batch a pull, in the order of the list, until the slice is over; `asked` holds what is under way."""
-    last = -1
-    while not (lease.time_is_up or lease.is_stopping or held.error):
-        lease.keep()
-        items = list(unread.filter(position__gt=last).order_by("position")[:IDS_PER_READ])
-        if not items:
-            return
-        last = items[-1].position
+    for items in windows(unread):
         asked.update((item.key, item) for item in items)
-        yield from id_batches(item.key for item in items)
+        for batch in id_batches(item.key for item in items):
+            if lease.time_is_up or lease.is_stopping or held.error:
+                return
+            lease.keep()
+            yield batch
+
+
+def windows(items: QuerySet[RunItem]) -> Iterator[list[RunItem]]:
+    """The items in the order of the list, in pieces; each piece is looked up behind the one before."""
+    last = -1
+    while window := list(items.filter(position__gt=last).order_by("position")[:WINDOW]):
+        last = window[-1].position
+        yield window
 
 
 class _Held:
@@ -160,7 +166,7 @@ def fail(
     lease: Lease, items: Sequence[RunItem], code: str, message: str, details: dict[str, Any] | None = None
 ) -> None:
     with lease.commit():
-        lease.items.filter(pk__in=[item.pk for item in items]).update(
+        RunItem.objects.filter(pk__in=[item.pk for item in items]).update(
             state=ItemState.FAILED, code=code[:60], message=message, finished_at=timezone.now(),
             **({"details": details} if details is not None else {}),
         )  # fmt: skip

@@ -99,8 +99,11 @@ class RecordsForm(forms.Form):
         self.selection = parse(text)
         if not self.selection.rows:
             rejects = self.selection.rejects
-            reason = f" Line {rejects[0].line}: {rejects[0].reason}." if rejects else ""
-            self.add_error(name, f"No record id was found. Give at least one.{reason}")
+            if not rejects:
+                self.add_error(name, "The list is empty. Give at least one record id.")
+                return
+            first = f"Line {rejects[0].line}, “{rejects[0].text}”: {rejects[0].reason}."
+            self.add_error(name, f"No record id was found. {first} Give at least one id, such as 5725767000000411001.")
 
     @property
     def to_source(self) -> dict[str, Any]:

@@ -23,7 +23,10 @@ def load(lease: Lease, client: ZohoClient, *, next_phase: str) -> runs.Outcome:
     source = lease.run.parameters["source"]
     match source["type"]:
         case "view":
-            finished = _load_view(lease, client)
+            try:
+                finished = _load_view(lease, client)
+            except errors.Rejected as error:
+                return runs.Failed(_refused(source, error))
         case "run":
             finished = _load_run(lease)
         case _:
@@ -46,6 +49,12 @@ def _nothing(source: dict[str, Any]) -> str:
     return "The list is empty: there is no record to change."
 
 
+def _refused(source: dict[str, Any], error: errors.Rejected) -> str:
+    """What happened to which view; the page of the run says what to do."""
+    code = f" ({error.code})" if error.code else ""
+    return f"Zoho refused to list the view “{source.get('name') or source['id']}”: {error.message.rstrip('.')}{code}."
+
+
 # --- a given list -----------------------------------------------------------------------------------------------------
 
 
@@ -65,7 +74,13 @@ def _item_of(run: Run, position: int, line: str) -> RunItem:
     details: dict[str, Any] = {"line": int(number)}
     if target:
         details["target"] = target
-    return RunItem(run=run, position=position, key=key, details=details)
+    return RunItem(run=run, position=position, key=key, after=_known_value(run), details=details)
+
+
+def _known_value(run: Run) -> dict[str, Any] | None:
+    """The new value when it was chosen before the list was loaded; `aim` then leaves the item as it is."""
+    parameters = run.parameters
+    return {parameters["field"]: parameters["value"]} if "value" in parameters else None
 
 
 def insert(lease: Lease, items: Sequence[RunItem], position: dict[str, Any]) -> None:
@@ -117,8 +132,11 @@ def _after_refusal(lease: Lease, error: errors.Rejected, position: dict[str, Any
 
 def _take_page(lease: Lease, page: Page, position: dict[str, Any], name: str, *, all_pages: bool) -> None:
     count = position.get("count", 0)
+    after = _known_value(lease.run)
     items = [
-        RunItem(run=lease.run, position=count + index, key=str(row["id"]), label=text_of(row.get(name))[:255])
+        RunItem(
+            run=lease.run, position=count + index, key=str(row["id"]), label=text_of(row.get(name))[:255], after=after
+        )
         for index, row in enumerate(page.records)
     ]
     following: dict[str, Any] = {"count": count + len(items)}
@@ -185,10 +203,11 @@ def aim(lease: Lease) -> None:
     field, value, allowed = parameters["field"], parameters["value"], parameters["allowed"]
     with lease.commit():
         lease.items.filter(state=ItemState.SKIPPED).exclude(code="LEFT_OUT").update(state=ItemState.PLANNED)
-        lease.items.filter(state=ItemState.PLANNED).update(
-            code="", message="", read_at=None, before=None, finished_at=None
+        # Most often the items were loaded like this, and a database writes a row anew even when nothing changes.
+        planned = lease.items.filter(state=ItemState.PLANNED)
+        planned.exclude(code="", read_at__isnull=True, after={field: value}).update(
+            code="", message="", read_at=None, before=None, finished_at=None, after={field: value}
         )
-        lease.items.filter(state=ItemState.PLANNED).update(after={field: value})
     _aim_own_values(lease, field, allowed)
 
 

@@ -61,10 +61,14 @@ def override(run: Run, keys: Iterable[str], *, user: Person | None, address: str
 def work(lease: Lease) -> runs.Outcome:
     """As a bulk update, but the values come from the parent run."""
     with field_update.client_of(lease) as client:
-        match lease.run.phase:
-            case "load":
-                return loading.load(lease, client, next_phase=bulk_update.READ)
-            case "read":
-                return bulk_update.read(lease, client)
-            case _:
-                return bulk_update.write(lease, client)
+        return runs.step_by_step(lease, lambda: _step(lease, client))
+
+
+def _step(lease: Lease, client: ZohoClient) -> runs.Outcome:
+    match lease.run.phase:
+        case "load":
+            return loading.load(lease, client, next_phase=bulk_update.READ)
+        case "read":
+            return bulk_update.read(lease, client)
+        case _:
+            return bulk_update.write(lease, client)

@@ -23,7 +23,7 @@ def page(run: Run) -> dict[str, Any]:
     """See portal.run_account.kind_page for the keys."""
     found: dict[str, Any] = {
         "change": _change(run),
-        "step": STEPS.get(run.phase, ""),
+        "step": "" if run.waits_for_people else STEPS.get(run.phase, ""),
         "record_url": record_url(run, "{key}"),
         "facts": _facts(run),
     }
@@ -63,6 +63,9 @@ def actions(run: Run, user: Person) -> list[Action]:
     if run.is_open or not user.has_perm("crm.update_records") or not may_operate(user, run):
         return []
     found = []
+    if not run.planned and run.parent_id is None:
+        # Nothing could be loaded: resuming the same list rarely helps.
+        found.append(Action("Choose other records", reverse("bulk-update"), method="get", style="primary"))
     retry = reverse("run-retry", args=[run.pk])
     count = run.failed + run.unknown
     if count:

@@ -17,7 +17,9 @@ class PlanTable(tables.Table):
         accessor="key", attrs={"th__input": {"data-select-all": "choose", "aria-label": "Select all on this page"}}
     )
     key = tables.Column(verbose_name="Record id", attrs={"td": {"class": "mono"}})
-    label = tables.Column(verbose_name="Record", order_by=("label",), default="–")
+    label = tables.Column(
+        verbose_name="Record", order_by=("label",), default="–", attrs={"td": {"class": "wrap-anywhere"}}
+    )
     before = tables.Column(verbose_name="Current", empty_values=(), orderable=False)
     after = tables.Column(verbose_name="New", empty_values=(), orderable=False)
     message = tables.Column(verbose_name="Note", default="", order_by=("code",))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Max
+from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
 from crm import field_update, metadata
@@ -56,6 +56,7 @@ class Writer:
         self._splits: deque[list[RunItem]] = deque()
         self._refusals = 0
         self._refused_code = ""
+        self._planned = self._in_batches()
         self._number = (lease.items.aggregate(last=Max("batch"))["last"] or 0) + 1
 
     def work(self) -> runs.Outcome:
@@ -100,22 +101,22 @@ class Writer:
         """Marks the next batch as sent, commits, and hands it out; one pull is one call."""
         while not self._must_end():
             self.lease.keep()
-            items = self._splits.popleft() if self._splits else self._next_planned()
+            items = self._splits.popleft() if self._splits else next(self._planned, [])
             if not items:
                 return
             yield self._send(items)
 
-    def _next_planned(self) -> list[RunItem]:
+    def _in_batches(self) -> Iterator[list[RunItem]]:
+        """The planned items once in this slice; what goes back to planned waits for the next one."""
         size = min(settings.ZOHO_BATCH_SIZE, MAX_RECORDS_PER_WRITE)
-        planned = self.lease.items.filter(state=ItemState.PLANNED).exclude(code=REFILL)
-        return list(planned.order_by("position")[:size])
+        for window in field_update.windows(self.lease.items.filter(state=ItemState.PLANNED).exclude(code=REFILL)):
+            for first in range(0, len(window), size):
+                yield window[first : first + size]
 
     def _send(self, items: list[RunItem], extra: dict[str, dict[str, Any]] | None = None) -> Write:
         now = timezone.now()
         with self.lease.commit(progress=False):
-            self.lease.items.filter(pk__in=[item.pk for item in items]).update(
-                state=ItemState.SENT, batch=self._number, attempts=F("attempts") + 1, sent_at=now
-            )
+            _rows(items).update(state=ItemState.SENT, batch=self._number, attempts=F("attempts") + 1, sent_at=now)
         self._number += 1
         for item in items:
             item.attempts += 1
@@ -143,16 +144,14 @@ class Writer:
 
     def _store_ok(self, items: Sequence[RunItem], code: str = "SUCCESS", message: str = "Updated.") -> None:
         if items:
-            self.lease.items.filter(pk__in=[item.pk for item in items]).update(
-                state=ItemState.OK, code=code, message=message, finished_at=timezone.now()
-            )
+            _rows(items).update(state=ItemState.OK, code=code, message=message, finished_at=timezone.now())
 
     def _store_refused(self, item: RunItem, row: RowResult) -> None:
         details = item.details | {"zoho": row.details}
         may_refill = row.code == REFILL and "refill" not in item.details
         if may_refill:
             details["refill"] = [row.field] if row.field else []
-        self.lease.items.filter(pk=item.pk).update(
+        _rows([item]).update(
             state=ItemState.PLANNED if may_refill else ItemState.FAILED,
             code=row.code[:60],
             message=_message(row),
@@ -186,9 +185,7 @@ class Writer:
 
     def _put_back(self, items: list[RunItem]) -> None:
         with self.lease.commit(progress=False):
-            self.lease.items.filter(pk__in=[item.pk for item in items]).update(
-                state=ItemState.PLANNED, attempts=F("attempts") - 1, sent_at=None
-            )
+            _rows(items).update(state=ItemState.PLANNED, attempts=F("attempts") - 1, sent_at=None)
 
     def _is_systematic(self) -> bool:
         return self._refusals >= SYSTEMATIC_REFUSALS
@@ -272,7 +269,7 @@ class Writer:
                 self._settle_one(item, found.get(item.key))
 
     def _settle_one(self, item: RunItem, record: dict[str, Any] | None) -> None:
-        row = self.lease.items.filter(pk=item.pk)
+        row = _rows([item])
         current = record.get(self.field) if record else None
         if record is None:
             row.update(
@@ -293,9 +290,12 @@ class Writer:
 
     def _unknown(self, items: list[RunItem], code: str, message: str) -> None:
         with self.lease.commit():
-            self.lease.items.filter(pk__in=[item.pk for item in items]).update(
-                state=ItemState.UNKNOWN, code=code, message=message, finished_at=timezone.now()
-            )
+            _rows(items).update(state=ItemState.UNKNOWN, code=code, message=message, finished_at=timezone.now())
+
+
+def _rows(items: Sequence[RunItem]) -> QuerySet[RunItem]:
+    """Rows of the items, by their own keys only: a database without statistics would otherwise walk the whole run."""
+    return RunItem.objects.filter(pk__in=[item.pk for item in items])
 
 
 def _filled(record: dict[str, Any], changed: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 BOM = "\ufeff"
 ROWS_PER_CHUNK = 500
+NOT_TEXT = "The file is not a text file. Save it as CSV or as plain text and choose it again."
 # Full-width signs start a formula too where the spreadsheet converts them.
 _FORMULA_START = ("=", "+", "-", "@", "|", "%", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _PLAIN_NUMBER = re.compile(r"[+-]?[\d .,()/-]+")
@@ -28,9 +29,12 @@ def decode(content: bytes) -> tuple[str, str]:
         (codecs.BOM_UTF16_BE, "utf-16"),
     ):
         if content.startswith(mark):
-            return content.decode(encoding), encoding
+            try:
+                return content.decode(encoding), encoding
+            except UnicodeDecodeError as error:
+                raise ValueError(NOT_TEXT) from error
     if b"\x00" in content:
-        raise ValueError("The file is not a text file. Save it as CSV or as plain text and choose it again.")
+        raise ValueError(NOT_TEXT)
     try:
         return content.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -36,8 +36,10 @@ logger = logging.getLogger(__name__)
 State = Run.State
 Wait = Run.Wait
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 8
-# How often the stored counts and the heartbeat of a working run are renewed.
+# How often the heartbeat and the stored counts of a working run are renewed.
 HEARTBEAT_SECONDS = 1.0
+# Counting a large run takes longer, so it is done less often: at most one second of so many goes into it.
+COUNT_ONE_SECOND_OF = 20
 
 
 class LeaseLost(Exception):
@@ -140,6 +142,7 @@ class Lease:
         self.owner = run.lease_owner
         self._deadline = time.monotonic() + (seconds or settings.RUN_SLICE_SECONDS)
         self._renewed = time.monotonic()
+        self._count_again_at = self._renewed
         self._stopping = run.stop_requested
 
     @property
@@ -163,8 +166,11 @@ class Lease:
         with self.commit(progress=False):
             pass
         self._stopping = Run.objects.values_list("stop_requested", flat=True).get(pk=self.run.pk)
-        refresh_counts(self.run)
         self._renewed = now
+        if now >= self._count_again_at:
+            refresh_counts(self.run)
+            counted = time.monotonic()
+            self._count_again_at = counted + COUNT_ONE_SECOND_OF * (counted - now)
 
     @contextmanager
     def commit(self, *, progress: bool = True) -> Iterator[None]:
@@ -217,8 +223,9 @@ def claim(run_id: int) -> Lease | None:
     )  # fmt: skip
     if not taken:
         return None
-    # The connection is read by the work itself, where a secret that no key opens is an error with words.
-    return Lease(Run.objects.select_related("requested_by", "parent").get(pk=run_id))
+    rows = Run.objects.select_related("connection", "requested_by", "parent")
+    # The secrets are read by the first call, where one that no key opens makes the run wait for reconnection.
+    return Lease(rows.defer(*(f"connection__{name}" for name in ("client_secret", "refresh_token", "jwt"))).get(pk=run_id))
 
 
 # --- working --------------------------------------------------------------------------------------------------------
@@ -286,6 +293,16 @@ def _work(lease: Lease) -> Outcome:
         )
 
 
+def step_by_step(lease: Lease, step: Callable[[], Outcome]) -> Outcome:
+    """Goes straight on when a step ended by moving to the next phase: a new slice would open all connections anew."""
+    while True:
+        phase = lease.run.phase
+        outcome = step()
+        has_moved_on = isinstance(outcome, More) and lease.run.phase != phase
+        if not has_moved_on or lease.time_is_up or lease.is_stopping:
+            return outcome
+
+
 def pause_for(error: errors.RemoteError) -> Outcome:
     """What a run does about an error of the vendor: wait, wait for a person, or give up."""
     now = timezone.now()
@@ -345,7 +362,8 @@ def _values_after(outcome: Outcome, counts: dict[str, int], *, is_stopping: bool
         case Done():
             is_cut_short = is_stopping and (_is_unfinished(counts) or not counts["planned"])
             state = State.STOPPED if is_cut_short else _final_state(counts)
-            return {"state": state, "finished_at": now, "stop_requested": False}
+            # The text of an error that a later attempt got over is no news any more; the log keeps it.
+            return {"state": state, "finished_at": now, "stop_requested": False, "error": ""}
 
 
 def _log_wait(run: Run, outcome: Pause) -> None:

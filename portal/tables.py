@@ -93,7 +93,7 @@ class ItemTable(tables.Table):
 
     select = tables.Column(TICK_ALL, empty_values=(), orderable=False)
     key = tables.Column("Record id")
-    label = tables.Column("Name")
+    label = tables.Column("Name", attrs={"td": {"class": "wrap-anywhere"}})
     before = tables.Column("Before", orderable=False, empty_values=())
     after = tables.Column("New value", orderable=False, empty_values=())
     state = tables.Column("Outcome")

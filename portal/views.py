@@ -103,10 +103,12 @@ def run_items_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
 @permission_required("portal.view_run", "portal.operate_run")
 def run_stop(request: HttpRequest, pk: int) -> HttpResponse:
     run = _operable(request, pk)
+    was_plan = run.waits_for_people
     if not runs.stop(run, user=request.user, address=client_address(request)):
         messages.info(request, f"Run {pk} had ended already, nothing was stopped.")
     elif Run.objects.filter(pk=pk, state=Run.State.STOPPED).exists():
-        messages.success(request, f"Run {pk} is stopped. What was done stays done; Resume lets it go on.")
+        done = "Nothing was written; Resume brings the plan back." if was_plan else "What was done stays done."
+        messages.success(request, f"{'Plan' if was_plan else 'Run'} {pk} is stopped. {done}")
     else:
         messages.success(request, f"Run {pk} stops after the calls in flight. What was done stays done.")
     return redirect("run", pk)

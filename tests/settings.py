@@ -26,3 +26,6 @@ WHITENOISE_AUTOREFRESH = True
 # A file, so that worker processes and threads of a test reach the same database.
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / f"test-{os.getpid()}.sqlite3")}  # noqa: F405
+
+# A slow hash protects real passwords; here it would only take most of the time of the tests with people.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

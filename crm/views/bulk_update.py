@@ -133,10 +133,18 @@ def _render_working(request: HttpRequest, context: dict[str, Any]) -> HttpRespon
 def _table(request: HttpRequest, run: Run, show: str) -> dict[str, Any]:
     search = request.GET.get("search", "").strip()
     items = queries.plan_items(run, show=show, search=search)
-    # Before the change is chosen there is neither a present nor a new value to show.
-    table = PlanTable(items, run=run, exclude=() if show else ("choose", "before", "after", "message"))
+    table = PlanTable(items, run=run, exclude=_empty_columns(show))
     RequestConfig(request, paginate={"per_page": PER_PAGE}).configure(table)
     return {"table": table, "show": show, "search": search}
+
+
+def _empty_columns(show: str) -> tuple[str, ...]:
+    """Columns that say nothing in this part of the plan."""
+    if not show:  # the change is not chosen yet
+        return ("choose", "before", "after", "message")
+    if show == "change":
+        return ("message",)
+    return () if show == "CHANGED_SINCE" else ("choose",)
 
 
 def _change_context(request: HttpRequest, run: Run, form: ChangeForm | None = None) -> dict[str, Any]:

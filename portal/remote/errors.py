@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# What stands for the vendor's message when its answer had none.
+NO_EXPLANATION = "No explanation came with the answer."
+
 
 class RemoteError(Exception):
     """A call that gave no usable answer.
@@ -141,7 +144,7 @@ _WORDS: tuple[tuple[type[RemoteError], str, str], ...] = (
     (
         CircuitOpen,
         "{name} failed several times in a row, so no call was sent to {call}.",
-        "Nothing to do: the next attempt follows by itself.",
+        "Wait a moment: runs go on by themselves, and a page works again when you reload it later.",
     ),
     (
         Unavailable,
@@ -171,7 +174,12 @@ _WORDS: tuple[tuple[type[RemoteError], str, str], ...] = (
 def describe(error: RemoteError) -> Advice:
     """Words for people: what happened to what, and what to do."""
     name, call = error.service, error.endpoint
-    says = f" {name} says: {error.message}" if error.code or error.status else f" {error.message}"
+    says = f" {error.message}"
+    if error.message == NO_EXPLANATION:
+        says = f" The answer was HTTP {error.status} without an explanation."
+    elif error.code or error.status:
+        says = f" {name} says: {error.message}"
+    says += "" if says.endswith((".", "!", "?", "…")) else "."
     what, remedy = next((what, remedy) for kind, what, remedy in _WORDS if isinstance(error, kind))
     what = what.format(name=name, call=call, says=says)
     if error.outcome_unknown:

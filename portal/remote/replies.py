@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from portal.remote.errors import (
+    NO_EXPLANATION,
     BadReply,
     CreditsExhausted,
     MissingScope,
@@ -141,7 +142,7 @@ def _error(answer: Answer, request: Request, traits: Traits, now: dt.datetime, r
     body = error_object(reply)
     code = error_code(body, traits)
     message = body.get("message") or body.get("error_description") or body.get("error_info")
-    text = redact(message)[:MESSAGE_LIMIT] if isinstance(message, str) else "No explanation came with the answer."
+    text = redact(message)[:MESSAGE_LIMIT] if isinstance(message, str) else NO_EXPLANATION
     details = body.get("details")
     facts: dict[str, Any] = {
         "service": traits.service,

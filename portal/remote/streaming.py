@@ -131,20 +131,25 @@ class Stream:
     # --- back from the wire -------------------------------------------------------------------------------------------
 
     def _finish_calls(self) -> Iterator[Outcome]:
-        """Waits for the next completion or the next due time, and settles what is complete."""
+        """Waits for the next completion or the next due time, and settles the oldest call that is complete.
+
+        One at a time, so that its successor is on its way before the next answer is worked on: calls that started
+        together would otherwise stay together, and the vendor would idle while their answers are stored.
+        """
         pause_s = max(self._delayed[0][0] - self._steps.monotonic(), 0.0) if self._delayed else None
         if not self._flights:
             self._steps.sleep(pause_s or 0.0)
             return
         done, _ = wait(self._flights, timeout=pause_s, return_when=FIRST_COMPLETED)
-        for future in done:
-            flight = self._flights.pop(future)
-            try:
-                step = self._steps.settle(flight.job, flight.ticket, future.result())
-            except RemoteError as error:
-                yield flight.job.request, error
-                continue
-            if isinstance(step, Later):
-                self._delay(flight.job, step)
-            else:
-                yield flight.job.request, step
+        if not done:
+            return
+        flight = self._flights.pop(next(future for future in self._flights if future in done))
+        try:
+            step = self._steps.settle(flight.job, flight.ticket, flight.future.result())
+        except RemoteError as error:
+            yield flight.job.request, error
+            return
+        if isinstance(step, Later):
+            self._delay(flight.job, step)
+        else:
+            yield flight.job.request, step
