@@ -11,6 +11,7 @@ from typing import Any
 
 from crm import bulk_update, field_update, loading
 from crm.run_page import actions, is_restorable, page
+from crm.zoho.client import ZohoClient
 from portal import audit, runs
 from portal.access import Person
 from portal.models import Run, RunItem

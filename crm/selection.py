@@ -151,8 +151,11 @@ def _free_line(number: int, cells: Sequence[str], selection: Selection) -> Itera
         yield from _row(number, cells[0], cells[1], selection)
         return
     for cell in cells:
-        for token in cell.replace(",", " ").replace(";", " ").split():
-            yield from _row(number, token, None, selection)
+        for token in cell.replace(";", " ").split():
+            # The comma of 4,87688E+18 is a decimal one: its digits are no ids.
+            parts = [token] if _SCIENTIFIC.fullmatch(token) else token.replace(",", " ").split()
+            for part in parts:
+                yield from _row(number, part, None, selection)
 
 
 def _is_value(text: str) -> bool:

@@ -306,7 +306,7 @@ def step_by_step(lease: Lease, step: Callable[[], Outcome]) -> Outcome:
 def pause_for(error: errors.RemoteError) -> Outcome:
     """What a run does about an error of the vendor: wait, wait for a person, or give up."""
     now = timezone.now()
-    advice = errors.describe(error)
+    advice = errors.describe(error, with_time=False)  # the pages show when the run goes on
     text = f"{advice.what} {advice.remedy}"
     if isinstance(error, errors.Unauthorized | errors.NotConfigured):
         return Pause(Wait.RECONNECTION, text, now + dt.timedelta(minutes=1))

@@ -171,8 +171,8 @@ _WORDS: tuple[tuple[type[RemoteError], str, str], ...] = (
 )
 
 
-def describe(error: RemoteError) -> Advice:
-    """Words for people: what happened to what, and what to do."""
+def describe(error: RemoteError, *, with_time: bool = True) -> Advice:
+    """Words for people: what happened to what, and what to do; `with_time` adds when the next attempt is due."""
     name, call = error.service, error.endpoint
     says = f" {error.message}"
     if error.message == NO_EXPLANATION:
@@ -186,6 +186,6 @@ def describe(error: RemoteError) -> Advice:
         what += " Whether it took effect is not known."
         remedy = "Read the record back before sending it again. " + remedy
     retry_at = getattr(error, "retry_at", None)
-    if retry_at is not None:
+    if retry_at is not None and with_time:
         remedy += f" Next attempt: {_at(retry_at)}."
     return Advice(what, remedy)
