@@ -8,15 +8,18 @@ from typing import Any
 from django import forms
 
 from crm.metadata import Offer
+from crm.retry import RETRYABLE
 from crm.selection import Selection, parse
 from crm.zoho.schema import Field, Module, View
 from portal.csvfiles import decode
+from portal.models import Run
 
 MAX_FILE_BYTES = 5 * 1024 * 1024
 SOURCES = (
     ("paste", "Pasted ids"),
     ("file", "A file"),
     ("view", "A custom view"),
+    ("run", "Failed in a run"),
 )
 
 
@@ -53,6 +56,14 @@ class RecordsForm(forms.Form):
         help_text="Off: only the first 200 records of the view.",
     )
 
+    run = forms.IntegerField(
+        label="Number of the run",
+        required=False,
+        min_value=1,
+        help_text="Its records that failed or whose outcome is unknown, for another change than before. "
+        "To repeat the same change, use “Retry failed” on the run's page.",
+    )
+
     def __init__(self, *args: Any, modules: list[Module], views: list[View], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["module"].choices = [(module.api_name, module.plural) for module in modules]  # type: ignore[attr-defined]
@@ -75,6 +86,8 @@ class RecordsForm(forms.Form):
             self._clean_text(data.get("ids") or "", "ids")
         elif source == "file":
             self._clean_file(data)
+        elif source == "run":
+            self._clean_run(data)
         elif source == "view" and not (data.get("view") or data.get("view_number") or self.errors):
             self.add_error("view", "Choose a custom view, or give its number.")
         return data
@@ -95,6 +108,18 @@ class RecordsForm(forms.Form):
             return
         self._clean_text(text, "file")
 
+    def _clean_run(self, data: dict[str, Any]) -> None:
+        number = data.get("run")
+        if number is None:
+            if "run" not in self.errors:
+                self.add_error("run", "Give the number of a run; it stands in the list of runs.")
+            return
+        run = Run.objects.filter(pk=number, parameters__module=data.get("module")).first()
+        if run is None:
+            self.add_error("run", f"There is no run {number} over {data.get('module')}. Look it up under Runs.")
+        elif not run.items.filter(state__in=RETRYABLE).exists():
+            self.add_error("run", f"No record of run {number} failed, so there is nothing to take from it.")
+
     def _clean_text(self, text: str, name: str) -> None:
         self.selection = parse(text)
         if not self.selection.rows:
@@ -109,6 +134,8 @@ class RecordsForm(forms.Form):
     def to_source(self) -> dict[str, Any]:
         """The source as the plan keeps it."""
         data = self.cleaned_data
+        if data["source"] == "run":
+            return {"type": "run", "id": data["run"], "states": list(RETRYABLE)}
         if data["source"] != "view":
             return {"type": "ids", "name": data["file"].name[:100] if data["source"] == "file" else "pasted ids"}
         view_id = data["view_number"] or data["view"]

@@ -178,15 +178,17 @@ def chosen(run: Run, source: dict[str, Any]) -> Any:
 def _copies(run: Run, items: Iterable[RunItem]) -> Iterable[RunItem]:
     field = run.parameters.get("field", "")
     as_restore = run.parameters["source"].get("restore", False)
+    is_repeat = run.relation == "retry"
     for item in items:
         details: dict[str, Any] = {}
         after = item.after
         if as_restore:
             after = item.before
             details["expected"] = (item.after or {}).get(field)
-        elif "expected" in item.details:
+        elif is_repeat and "expected" in item.details:
             details = {name: item.details[name] for name in ("expected", "override") if name in item.details}
-        if "target" in item.details:
+        if is_repeat and "target" in item.details:
+            # The list's own values belong to the change that is repeated, not to another one.
             details["target"] = item.details["target"]
         yield RunItem(run=run, position=item.position, key=item.key, label=item.label, after=after, details=details)
 

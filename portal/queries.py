@@ -214,7 +214,7 @@ def audit_row(entry: AuditEntry) -> tuple[Any, ...]:
 
 def details_words(details: dict[str, Any]) -> str:
     """{"records": 3, "field": "Lead_Status"} → records: 3, field: Lead_Status."""
-    return ", ".join(f"{name.replace('_', ' ')}: {_plain(value)}" for name, value in details.items())
+    return ", ".join(f"{name.replace('_', ' ')}: {_plain(value)}" for name, value in sorted(details.items()))
 
 
 def _plain(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.contrib import messages
@@ -18,13 +19,14 @@ from crm.forms import ChangeForm, ConfirmForm, RecordsForm
 from crm.models import RecordSet
 from crm.tables import PlanTable
 from crm.zoho.schema import Module
-from portal import connections
+from portal import audit, connections
 from portal.access import client_address, permission_required
 from portal.csvfiles import rows_as_csv
 from portal.models import Connection, Run, RunItem
 from portal.remote import errors
 
 PER_PAGE = 50
+API_NAME = re.compile(r"[A-Za-z]\w{0,59}", re.ASCII)
 KINDS = (bulk_update.KIND, restore.KIND)
 
 
@@ -64,9 +66,15 @@ def _choices(connection: Connection, module: str) -> tuple[list[Module], list[An
     """Modules that can be changed, views of the chosen one, and what went wrong when Zoho did not say."""
     try:
         modules = [entry for entry in metadata.modules(connection) if entry.is_editable]
+    except errors.RemoteError as error:
+        name = module if API_NAME.fullmatch(module) else "Leads"
+        return [Module(name, name, name, is_viewable=True, is_editable=True)], [], errors.describe(error)
+    if module not in [entry.api_name for entry in modules]:
+        return modules, [], None
+    try:
         return modules, metadata.views(connection, module), None
     except errors.RemoteError as error:
-        return [Module(module, module, module, is_viewable=True, is_editable=True)], [], errors.describe(error)
+        return modules, [], errors.describe(error)
 
 
 def _initial(request: HttpRequest, module: str) -> dict[str, Any]:
@@ -75,7 +83,7 @@ def _initial(request: HttpRequest, module: str) -> dict[str, Any]:
     if request.GET.get("view"):
         initial |= {"source": "view", "view": request.GET["view"]}
     number = request.GET.get("set", "")
-    if number.isdigit():
+    if number.isascii() and number.isdigit():
         record_set = RecordSet.objects.filter(pk=number, owner_id=request.user.pk).first()
         if record_set is not None:
             initial |= {"module": record_set.module, "source": "paste", "ids": record_set.ids}
@@ -273,6 +281,7 @@ def plan_csv(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     """The plan as a file: id, name, present and new value, what happens and why."""
     run = _plan_or_404(request, pk)
     field = run.parameters.get("field", "")
+    audit.record("plan downloaded", user=request.user, address=client_address(request), target=run.title, run=run)
     items = run.items.order_by("position").iterator(chunk_size=2000)
     rows = (
         (

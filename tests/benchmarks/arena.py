@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -123,14 +124,32 @@ def work(*runs: Run) -> list[Worked]:
     processes = [(run, manage("work_run", str(run.pk), **quiet)) for run in runs]
     worked = []
     for run, process in processes:
-        _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0  # reaped above, so that its resources could be read
+        cpu_seconds, peak_mb = _watch(process)
         run.refresh_from_db()
         assert run.started_at is not None, f"{run} was never worked"
         assert run.finished_at is not None, f"{run} is {run.state}: {run.wait_detail} {run.error}"
         seconds = (run.finished_at - run.started_at).total_seconds()
-        worked.append(Worked(run, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024))
+        worked.append(Worked(run, seconds, cpu_seconds, peak_mb))
     return worked
+
+
+def _watch(process: subprocess.Popen[str]) -> tuple[float, float]:
+    """Processor seconds and peak memory in MB until the process ends.
+
+    The peak is read while it lives: what the system reports afterwards begins with the size of the process that
+    started it.
+    """
+    status, peak_kb = Path(f"/proc/{process.pid}/status"), 0
+    while True:
+        pid, _, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = 0  # reaped here, so that its resources could be read
+            return usage.ru_utime + usage.ru_stime, peak_kb / 1024
+        found = re.search(r"^VmHWM:\s+(\d+)", status.read_text(), re.MULTILINE)
+        # Between fork and exec it is still the memory of this process.
+        if found and b"work_run" in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            peak_kb = int(found[1])
+        time.sleep(0.05)
 
 
 class Table:

@@ -414,3 +414,23 @@ def test_stopping_ends_after_the_calls_in_flight_and_resuming_finishes_the_rest(
     assert runs.resume(run)
     assert outcome(work(run))["ok"] == 300
     assert all(standin.writes("Leads", record_id).writes == 1 for record_id in leads[:300])
+
+
+def test_the_failed_records_of_a_run_can_get_another_change(
+    zoho: Connection, standin: Standin, leads: list[str], work: Work
+) -> None:
+    run = work(plan(zoho, [f"{leads[0]},Contacted", *leads[1:10]], confirmed=False))
+    for record_id in leads[:4]:
+        standin.set_record("Leads", record_id, {"Locked__s": True})
+    bulk_update.confirm(run, user=None, fingerprint=run.fingerprint)
+    work(run)
+    for record_id in leads[:4]:
+        standin.set_record("Leads", record_id, {"Locked__s": False})
+
+    source = {"type": "run", "id": run.pk, "states": ["failed", "unknown"]}
+    other = bulk_update.start(
+        connection=zoho, module="Leads", source=source, change=CHANGE | {"value": "On Hold"}, confirmed=True
+    )
+
+    assert outcome(work(other)) == {"ok": 4, "failed": 0, "skipped": 0, "unknown": 0}
+    assert {standin.record("Leads", record_id)["Lead_Status"] for record_id in leads[:4]} == {"On Hold"}

@@ -61,7 +61,7 @@ def test_entries_are_listed_newest_first_with_their_details(supervisor: Client) 
     page = supervisor.get("/audit/").content.decode()
     table = page[page.index("<tbody") :]
     assert table.index("new one") < table.index("old one")
-    assert "field name: Lead_Status, automation: yes, codes: A, B, none: none" in table
+    assert "automation: yes, codes: A, B, field name: Lead_Status, none: none" in table
 
 
 def test_the_download_has_the_filtered_entries_and_harmless_cells(supervisor: Client) -> None:
