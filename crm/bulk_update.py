@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -175,14 +176,26 @@ def same_plan(run: Run) -> Run | None:
     return earlier.order_by("-pk").first()
 
 
+def locked(run: Run) -> Run | None:
+    """The plan as it is now, held until the end of the transaction; None when it does not wait for confirmation.
+
+    What is confirmed, left out or ticked at the same moment happens one after the other.
+    """
+    waiting = Run.objects.filter(state=Run.State.WAITING, wait=Run.Wait.CONFIRMATION)
+    return waiting.select_for_update().filter(pk=run.pk).first()
+
+
+@transaction.atomic
 def confirm(
     run: Run, *, user: Person | None, typed: str = "", again: bool = False, fingerprint: str,
     address: str | None = None,
 ) -> bool:  # fmt: skip
     """Starts the writing. Raises Invalid when something is missing; False when it had been confirmed already."""
-    count = run.items.filter(state=RunItem.State.PLANNED).count()
-    if run.state != Run.State.WAITING or run.wait != Run.Wait.CONFIRMATION:
+    plan = locked(run)
+    if plan is None:
         return False
+    run = plan
+    count = run.items.filter(state=RunItem.State.PLANNED).count()
     if run.parameters.get("dry_run"):
         raise Invalid("This plan was made as a dry run, which never writes. Start a new bulk update.")
     if not count:
@@ -206,9 +219,10 @@ def confirm(
     return confirmed
 
 
+@transaction.atomic
 def leave_out(run: Run, keys: Iterable[str], *, user: Person | None, address: str | None = None) -> int:
     """Takes records out of a plan that waits for confirmation; they stay listed as skipped."""
-    if not Run.objects.filter(pk=run.pk, state=Run.State.WAITING, wait=Run.Wait.CONFIRMATION).exists():
+    if locked(run) is None:
         return 0
     count = run.items.filter(state=RunItem.State.PLANNED, key__in=list(keys)).update(
         state=RunItem.State.SKIPPED, code="LEFT_OUT", message="Left out by hand.", finished_at=timezone.now()

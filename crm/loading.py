@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from django.db.models import Q
@@ -59,14 +61,17 @@ def _refused(source: dict[str, Any], error: errors.Rejected) -> str:
 
 
 def _load_lines(lease: Lease) -> bool:
-    lines = RunInput.objects.get(run=lease.run).lines.splitlines()
-    start = lease.run.position.get("next", 0)
-    for first in range(start, len(lines), CHUNK):
-        if lease.time_is_up or lease.is_stopping:
-            return False
-        items = [_item_of(lease.run, first + index, line) for index, line in enumerate(lines[first : first + CHUNK])]
-        insert(lease, items, {"next": first + CHUNK})
-    return True
+    first = lease.run.position.get("next", 0)
+    # Found one by one: a list of its lines would need several times the memory of the text.
+    lines = islice(re.finditer(r"[^\n]+", RunInput.objects.get(run=lease.run).lines), first, None)
+    while not (lease.time_is_up or lease.is_stopping):
+        chunk = [line[0] for line in islice(lines, CHUNK)]
+        if not chunk:
+            return True
+        items = [_item_of(lease.run, first + index, line) for index, line in enumerate(chunk)]
+        first += len(chunk)
+        insert(lease, items, {"next": first})
+    return False
 
 
 def _item_of(run: Run, position: int, line: str) -> RunItem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 from django.utils import timezone
@@ -48,6 +49,13 @@ def reload(connection: Connection, module: str) -> None:
     """Forgets what is kept of a module, so that the next look reads it anew."""
     names = ["modules", *(f"{kind}:{module}" for kind in ("fields", "layouts", "views"))]
     Metadata.objects.filter(connection=connection, name__in=names).delete()
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """A sentence with the API names most like it, whatever the case of the letters; "" when none is near."""
+    folded = {each.casefold(): each for each in known}
+    near = [folded[each] for each in get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
+    return f" Did you mean {', '.join(near)}?" if near else ""
 
 
 def fetched_at(connection: Connection, module: str) -> dt.datetime | None:
@@ -107,5 +115,6 @@ def offer(module: str, field_: Field) -> Offer:
         for _, choice in sorted(enumerate(field_.choices), key=place)
         if not (choice.value in preferences and preferences[choice.value].is_hidden)
     ]
-    default = next((row.value for row in preferences.values() if row.is_default and row.value in live), "")
+    values = {choice.value for choice in shown}
+    default = next((row.value for row in preferences.values() if row.is_default and row.value in values), "")
     return Offer(tuple(shown), default, tuple(value for value in preferences if value not in live))

@@ -125,9 +125,13 @@ def plan_items(run: Run, *, show: str, search: str) -> QuerySet[RunItem]:
 
 
 def record_url(run: Run, record_id: str) -> str:
+    return record_address(run.connection, run.parameters.get("module", ""), record_id)
+
+
+def record_address(connection: Connection | None, module: str, record_id: str) -> str:
     """Address of the record in Zoho's own screens; empty when the connection does not know them."""
-    base = run.connection.crm_url if run.connection else ""
-    return f"{base.rstrip('/')}/tab/{run.parameters.get('module', '')}/{record_id}" if base else ""
+    base = connection.crm_url if connection else ""
+    return f"{base.rstrip('/')}/tab/{module}/{record_id}" if base else ""
 
 
 def value_of(item: RunItem, when: str, field: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import transaction
+
 from crm import bulk_update, field_update, loading
 from crm.run_page import actions, is_restorable, page
 from crm.zoho.client import ZohoClient
@@ -43,9 +45,10 @@ def start(
     )  # fmt: skip
 
 
+@transaction.atomic
 def override(run: Run, keys: Iterable[str], *, user: Person | None, address: str | None = None) -> int:
     """Ticks records that somebody changed since, so that they are restored all the same."""
-    if not Run.objects.filter(pk=run.pk, state=Run.State.WAITING, wait=Run.Wait.CONFIRMATION).exists():
+    if bulk_update.locked(run) is None:
         return 0
     ticked = list(run.items.filter(state=RunItem.State.SKIPPED, code="CHANGED_SINCE", key__in=list(keys)))
     for item in ticked:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from crm.views import bulk_update, records, repeat, schedule
+from crm.views import bulk_update, record, records, repeat, schedule
 
 urlpatterns = [
     path("bulk-update/", bulk_update.choose_records, name="bulk-update"),
@@ -22,4 +22,6 @@ urlpatterns = [
     path("records/options/", records.options, name="records-options"),
     path("records/reload/", records.reload_metadata, name="records-reload"),
     path("records/download/", records.download, name="records-download"),
+    path("records/<slug:module>/<int:record_id>/", record.record, name="record"),
+    path("records/<slug:module>/<int:record_id>/edit/", record.edit, name="record-edit"),
 ]

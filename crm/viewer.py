@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 
 from crm import metadata, record_order, wide_reading
+from crm.queries import record_address
 from crm.record_order import NUMBERS, PAGE_SIZE
 from crm.record_source import GivenIds, Listing, Look
 from crm.zoho.schema import Field, text_of
@@ -41,7 +43,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
+    """`page` is the record's own page here, `url` its address in Zoho's screens or ""."""
+
     id: str
+    page: str
     url: str
     cells: list[Cell]
 
@@ -134,14 +139,18 @@ def labels_of(fields: Sequence[Field]) -> dict[str, str]:
 
 
 def _row(look: Look, labels: dict[str, str], record_id: str, record: dict[str, Any]) -> Row:
-    base = look.source.connection.crm_url.rstrip("/")
-    url = f"{base}/tab/{look.source.module}/{record_id}" if base else ""
+    connection, module = look.source.connection, look.source.module
+    page = f"{reverse('record', args=[module, record_id])}?connection={connection.pk}"
+    url = record_address(connection, module, record_id)
     return Row(
-        record_id, url, [_cell(column, labels[column.api_name], record.get(column.api_name)) for column in look.fields]
+        record_id,
+        page,
+        url,
+        [cell_of(column, labels[column.api_name], record.get(column.api_name)) for column in look.fields],
     )
 
 
-def _cell(column: Field, label: str, value: Any) -> Cell:
+def cell_of(column: Field, label: str, value: Any) -> Cell:
     text = text_of(value)
     moment = None
     if column.data_type == "datetime" and text:

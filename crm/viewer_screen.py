@@ -71,7 +71,7 @@ def prepare(request: HttpRequest, query: QueryDict) -> Screen:
     try:
         _find_source(request, screen)
         if screen.connection is None:
-            screen.problem = _no_connection()
+            screen.problem = no_connection()
             return screen
         _load_choices(screen)
         if screen.source is not None:
@@ -315,7 +315,7 @@ def _url(screen: Screen, **changes: Any) -> str:
     return f"{reverse('records')}?{screen.address.query(**changes)}"
 
 
-def _no_connection() -> Problem:
+def no_connection() -> Problem:
     return Problem(
         "There is no Zoho connection to read records with.",
         "Add one on the Connections page, or ask an administrator to.",

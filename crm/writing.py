@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.models import F, Max, QuerySet
 from django.utils import timezone
 
-from crm import field_update, metadata
+from crm import field_update, mandatory
 from crm.zoho.client import MAX_FIELDS_PER_READ, MAX_RECORDS_PER_WRITE, Write, ZohoClient, id_batches
 from crm.zoho.results import RowResult
 from portal import runs
@@ -39,7 +39,7 @@ NOT_ABOUT_RECORDS = {
     "API_NOT_SUPPORTED",
     "FEATURE_NOT_SUPPORTED",
 }
-REFILL = "MANDATORY_NOT_FOUND"
+REFILL = mandatory.NOT_FOUND
 
 
 class Writer:
@@ -154,7 +154,7 @@ class Writer:
         _rows([item]).update(
             state=ItemState.PLANNED if may_refill else ItemState.FAILED,
             code=row.code[:60],
-            message=_message(row),
+            message=row.words,
             details=details,
             finished_at=None if may_refill else timezone.now(),
         )
@@ -231,14 +231,26 @@ class Writer:
             if self.lease.time_is_up or self.lease.is_stopping or self.held:
                 return
             self.lease.keep()
-            filled = _filled(record, self.field)
+            if not self._still_planned(items[key], record):
+                continue
+            filled = mandatory.present_values(record, (self.field,))
             yield self._send([items[key]], {key: filled}), str(record["Modified_Time"])
+
+    def _still_planned(self, item: RunItem, record: dict[str, Any]) -> bool:
+        """Decides by the value read just now, which is also what a restore puts back: it may differ from the first."""
+        decision = field_update.decide(item, self.field, record)
+        item.before, now = {self.field: record.get(self.field)}, timezone.now()
+        values: dict[str, Any] = {"before": item.before, "read_at": now}
+        if decision.state == ItemState.SKIPPED:
+            values |= {"state": decision.state, "code": decision.code, "message": decision.message, "finished_at": now}
+        with self.lease.commit():
+            _rows([item]).update(**values)
+        return decision.state == ItemState.PLANNED
 
     def _required_fields(self) -> list[str]:
         connection = self.lease.run.connection
         assert connection is not None
-        layouts = metadata.layouts(connection, self.module)
-        return list(dict.fromkeys(name for layout in layouts for name in layout.required))
+        return mandatory.required_fields(connection, self.module)
 
     # --- reading back -------------------------------------------------------------------------------------------------
 
@@ -296,31 +308,6 @@ class Writer:
 def _rows(items: Sequence[RunItem]) -> QuerySet[RunItem]:
     """Rows of the items, by their own keys only: a database without statistics would otherwise walk the whole run."""
     return RunItem.objects.filter(pk__in=[item.pk for item in items])
-
-
-def _filled(record: dict[str, Any], changed: str) -> dict[str, Any]:
-    """Present values of the mandatory fields, in the form a write takes; blank ones cannot help and stay out."""
-    values = {}
-    for name, value in record.items():
-        if name.startswith("$") or name in ("id", "Modified_Time", changed) or value in (None, "", []):
-            continue
-        values[name] = {"id": value["id"]} if isinstance(value, dict) and "id" in value else value
-    return values
-
-
-def _message(row: RowResult) -> str:
-    """Zoho's own words, with the field and the values it expects."""
-    parts = [row.message or row.code]
-    if row.field:
-        parts.append(f"Field: {row.field}.")
-    for key, words in (
-        ("expected_data_type", "Expected"),
-        ("maximum_length", "Longest"),
-        ("supported_values", "Allowed"),
-    ):
-        if row.details.get(key) is not None:
-            parts.append(f"{words}: {row.details[key]}.")
-    return " ".join(parts)
 
 
 def _check_code(error: errors.Rejected) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
@@ -86,8 +87,17 @@ def client_address(request: HttpRequest | None) -> str | None:
     """The visitor's address: the peer's, or what the configured number of trusted proxies says."""
     if request is None:
         return None
+    peer = _valid_address(request.META.get("REMOTE_ADDR", ""))
     if settings.TRUSTED_PROXIES:
         hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
         if len(hops) >= settings.TRUSTED_PROXIES:
-            return hops[-settings.TRUSTED_PROXIES]
-    return request.META.get("REMOTE_ADDR") or None
+            return _valid_address(hops[-settings.TRUSTED_PROXIES]) or peer
+    return peer
+
+
+def _valid_address(text: str) -> str | None:
+    """None for what is no address, such as the peer of a Unix socket: the audit has a column for addresses only."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None

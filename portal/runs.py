@@ -247,14 +247,15 @@ def wake(run_id: int) -> None:
 def run_here(run_id: int, report: Any = None) -> Run:
     """Works the run in this process until it ends or needs a person; used by commands with --wait.
 
-    `report(run)` is called after each slice. Waits for the vendor are slept through by the caller's own process.
+    `report(run)` is called after each slice. Waits for the vendor are slept through by the caller's own process; a
+    connection to be renewed needs a person, after whom a worker goes on.
     """
     while True:
         wake(run_id)
         run = Run.objects.get(pk=run_id)
         if report is not None:
             report(run)
-        if not run.is_open or run.waits_for_people:
+        if not run.is_open or run.waits_for_people or run.wait == Wait.RECONNECTION:
             return run
         pause_until(run)
 
@@ -282,15 +283,23 @@ def _work(lease: Lease) -> Outcome:
     except LeaseLost:
         raise
     except errors.RemoteError as error:
-        return pause_for(error)
+        held = pause_for(error)
+        if isinstance(held, Pause) and held.is_failure:
+            _keep_error(lease, held.detail)
+        return held
     except Exception as error:
         logger.exception("slice of run %s failed", run.pk)
         text = redact.redact(f"{type(error).__name__}: {error}")[:500]
-        Run.objects.filter(pk=run.pk, lease_owner=lease.owner).update(error=text)
+        _keep_error(lease, text)
         lease.log(f"The slice ended with an internal error: {text}", RunEvent.Level.ERROR)
         return Pause(
             Wait.OUTAGE, "An internal error; trying again.", timezone.now() + dt.timedelta(seconds=5), is_failure=True
         )
+
+
+def _keep_error(lease: Lease, text: str) -> None:
+    """What the last attempt failed with, for the case that no later one succeeds."""
+    Run.objects.filter(pk=lease.run.pk, lease_owner=lease.owner).update(error=redact.redact(text))
 
 
 def step_by_step(lease: Lease, step: Callable[[], Outcome]) -> Outcome:
@@ -318,6 +327,9 @@ def pause_for(error: errors.RemoteError) -> Outcome:
         return Pause(Wait.OUTAGE, text, error.retry_at)
     if isinstance(error, errors.Unavailable):
         return Pause(Wait.OUTAGE, text, now + dt.timedelta(seconds=30))
+    if isinstance(error, errors.BadReply):
+        # A damaged answer comes once; a vendor that changed something answers so each time, and the run gives up.
+        return Pause(Wait.OUTAGE, text, now + dt.timedelta(seconds=10), is_failure=True)
     return Failed(text)
 
 

@@ -29,6 +29,9 @@ COQL_PAGE_SIZE = 2000
 # Rows that page tokens reach; beyond them the walk goes on by COQL.
 PAGE_TOKEN_REACH = 100_000
 
+# Message of the BadReply for an answer without a body where there should be one.
+EMPTY = "The answer is empty."
+
 Record = dict[str, Any]
 
 
@@ -215,10 +218,16 @@ class ZohoClient:
         """`read_many` where each call has fields of its own: for more fields than one call takes."""
         requests = (self._ids_request(module, part) for part in parts)
         for request, result in self.session.stream(requests):
-            if isinstance(result, Reply):
-                yield request.tag, {str(row["id"]): row for row in self._rows(result, "data")}
-            else:
-                yield request.tag, result
+            yield request.tag, self._by_id(result) if isinstance(result, Reply) else result
+
+    def _by_id(self, reply: Reply) -> dict[str, Record] | errors.BadReply:
+        """An odd answer to one call is that call's error; the others go on."""
+        try:
+            return {str(row["id"]): row for row in self._rows(reply, "data")}
+        except errors.BadReply as error:
+            return error
+        except (KeyError, TypeError):
+            return self._bad(reply, "a record without id")
 
     def record(self, module: str, record_id: str) -> Record | None:
         """GET /{module}/{id} with all fields; None when Zoho has no such record."""
@@ -250,6 +259,26 @@ class ZohoClient:
         )
         for request, result in self.session.stream(requests):
             yield request.tag, self._outcomes(request.tag, result)
+
+    def update_one(self, module: str, record: Record, *, automation: bool, unmodified_since: str | None) -> RowResult:
+        """PUT /{module}/{id}: one record at once, refused (412 ALREADY_MODIFIED) when it changed since the given time.
+
+        Never repeated by itself when the outcome is open. Raises BadReply, outcome unknown, for an answer that says
+        nothing about the record: `EMPTY` is its message when it had no body.
+        """
+        write = Write([record])
+        request = self._update_request(module, write, automation=automation, unmodified_since=unmodified_since)
+        try:
+            reply = self.session.call(request)
+        except errors.Rejected as refusal:
+            told = self._outcomes(write, refusal)
+            if isinstance(told, list) and told[0] is not None:
+                return told[0]
+            raise
+        row = rows_of(reply.json, write.ids)[0]
+        if row is None:
+            raise self._bad(reply, "it says nothing about the record") if reply.body.strip() else self._empty(reply)
+        return row
 
     def _outcomes(
         self, write: Write, result: Reply | errors.RemoteError
@@ -313,12 +342,19 @@ class ZohoClient:
         return Page(records, token)
 
     def _bad(self, reply: Reply, what: str) -> errors.BadReply:
+        return self._bad_reply(reply, f"The answer has an unexpected form: {what}.")
+
+    def _empty(self, reply: Reply) -> errors.BadReply:
+        return self._bad_reply(reply, EMPTY)
+
+    def _bad_reply(self, reply: Reply, message: str) -> errors.BadReply:
         return errors.BadReply(
-            f"The answer has an unexpected form: {what}.",
+            message,
             service="Zoho CRM",
             endpoint=reply.request.endpoint,
             status=reply.status,
             request_id=reply.request_id,
+            outcome_unknown=reply.request.is_write,
         )
 
 

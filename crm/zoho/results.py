@@ -23,6 +23,21 @@ class RowResult:
     def field(self) -> str:
         return str(self.details.get("api_name") or "")
 
+    @property
+    def words(self) -> str:
+        """Zoho's own words, with the field and the values it expects."""
+        parts = [self.message or self.code]
+        if self.field:
+            parts.append(f"Field: {self.field}.")
+        for key, words in (
+            ("expected_data_type", "Expected"),
+            ("maximum_length", "Longest"),
+            ("supported_values", "Allowed"),
+        ):
+            if self.details.get(key) is not None:
+                parts.append(f"{words}: {self.details[key]}.")
+        return " ".join(parts)
+
 
 def rows_of(reply: Any, ids: Sequence[str]) -> list[RowResult | None]:
     """The outcome of each sent id, in the order sent; None where the answer does not say.

@@ -58,6 +58,8 @@ class RunCommand(BaseCommand):
                 f"{run.planned:,} records: {run.ok:,} ok, {run.failed:,} failed, {run.skipped:,} skipped, "
                 f"{run.unknown:,} unknown, {run.remaining:,} not sent."
             )
+            if run.wait:
+                self.stdout.write(f"It waits {run.get_wait_display()}. {run.wait_detail}".strip())
             if run.error:
                 self.stdout.write(run.error)
         if options["json"]:

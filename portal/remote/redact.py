@@ -11,6 +11,8 @@ import threading
 MASK = "***"
 SHORTEST_SECRET = 6
 REMEMBERED = 500
+# What is longer is cut: a traceback may be long, a message may not be endless.
+LONGEST_TEXT = 100_000
 
 _lock = threading.Lock()
 _secrets: dict[str, None] = {}
@@ -40,27 +42,29 @@ def forget_all() -> None:
         _secrets_pattern = None
 
 
+# A pattern that may begin anywhere and run on must begin at the edge of a word, or be bounded: strangers choose what is
+# logged (an address of 4,000 letters), and a search that takes the square of its length would stop the process.
 _CREDENTIALS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(Zoho-oauthtoken)\s+[^\s\"',;]+"), rf"\1 {MASK}"),
     (re.compile(r"(?i)\b(Bearer|Basic)\s+[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
     (re.compile(r"\b1000\.[A-Za-z0-9]{6,}(?:\.[A-Za-z0-9]+)*"), MASK),
-    (re.compile(r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"), MASK),
+    (re.compile(r"\beyJ[\w-]{1,4000}\.[\w-]+(?:\.[\w-]*)?"), MASK),
     # key=value, key: value and "key": "value" for everything that is called a secret
     (
         re.compile(
-            r"(?i)([\w-]*(?:secret|passw(?:or)?d|assertion|api[_-]?key)[\w-]*[\"']?\s*[:=]\s*)([\"']?)[^\s\"'&,;]+"
+            r"(?i)((?:secret|passw(?:or)?d|assertion|api[_-]?key)[\w-]{0,60}[\"']?\s{0,9}[:=]\s{0,9})([\"']?)[^\s\"'&,;]+"
         ),
         rf"\1\2{MASK}",
     ),
     # “token” is also a word of prose, so a colon counts only behind a quoted key
-    (re.compile(r"(?i)([\w-]*(?:token|jwt)=)[^\s\"'&,;]+"), rf"\1{MASK}"),
-    (re.compile(r"(?i)([\"'][\w-]*(?:token|jwt|authorization)[\"']\s*:\s*[\"'])[^\"']+"), rf"\1{MASK}"),
+    (re.compile(r"(?i)((?:token|jwt)=)[^\s\"'&,;]+"), rf"\1{MASK}"),
+    (re.compile(r"(?i)((?:token|jwt|authorization)[\"']\s*:\s*[\"'])[^\"']+"), rf"\1{MASK}"),
     # user:password@ of database and mail addresses
-    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/@]+@"), rf"\1{MASK}@"),
+    (re.compile(r"(://[^\s:/@]*:)[^\s/@]+@"), rf"\1{MASK}@"),
     # queries hold names and numbers that people searched for
-    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s?\"'<>]+\?)[^\s\"'<>]+"), rf"\1{MASK}"),
-    (re.compile(r"((?:^|[\s\"'(=])/[^\s?\"'<>]*\?)[^\s\"'<>]+"), rf"\1{MASK}"),
-    (re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"), MASK),
+    (re.compile(r"(://[^\s?\"'<>]{1,4000}\?)[^\s\"'<>]+"), rf"\1{MASK}"),
+    (re.compile(r"((?:^|[\s\"'(=])/[^\s?\"'<>]{0,4000}\?)[^\s\"'<>]+"), rf"\1{MASK}"),
+    (re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"), MASK),
 )
 
 # The first alternatives are numbers that must stay; only the group `phone` is masked.
@@ -97,6 +101,8 @@ def redact(text: str) -> str:
     """The text without remembered secrets, tokens, queries of addresses, e-mail addresses and telephone numbers."""
     if _secrets_pattern is not None:
         text = _secrets_pattern.sub(MASK, text)
+    if len(text) > LONGEST_TEXT:
+        text = f"{text[:LONGEST_TEXT]} … cut"
     for pattern, replacement in _CREDENTIALS:
         text = pattern.sub(replacement, text)
     return _NUMBERS.sub(_masked_number, text)

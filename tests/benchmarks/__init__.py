@@ -4,6 +4,7 @@ Each works on a database of its own that is removed at the end: a SQLite file, o
 DATABASE_URL a database beside the one named there. Django is set up here, before a script can import a model.
 """
 
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -18,3 +19,5 @@ DATABASE_URL = f"{SERVER_URL.rpartition('/')[0]}/{NAME}" if IS_POSTGRESQL else f
 
 os.environ |= {"DATABASE_URL": DATABASE_URL, "DJANGO_SETTINGS_MODULE": "tests.settings"}
 django.setup()
+# Only here: the processes that work the runs write their lines as they always do.
+logging.getLogger().setLevel(logging.WARNING)

@@ -162,12 +162,12 @@ class Table:
 
     def row(
         self, what: str, measured: float, baseline: float | None = None, *, unit: str = "s", ratio: float | None = None,
-        at_most: float | None = None, at_least: float | None = None,
+        at_most: float | None = None, at_least: float | None = None, judge_measured: bool = False,
     ) -> None:  # fmt: skip
-        """`ratio` is measured ÷ baseline unless given; a target holds for the ratio, or without one for `measured`."""
+        """`ratio` is measured ÷ baseline unless given. The target is one for the ratio, or without one for `measured`."""
         if ratio is None and baseline:
             ratio = measured / baseline
-        judged = measured if ratio is None else ratio
+        judged = measured if ratio is None or judge_measured else ratio
         target = f"≤ {at_most:g}" if at_most is not None else f"≥ {at_least:g}" if at_least is not None else ""
         met = (at_most is None or judged <= at_most) and (at_least is None or judged >= at_least)
         cells = [what, f"{measured:,.2f} {unit}", f"{baseline:,.2f} {unit}" if baseline is not None else ""]

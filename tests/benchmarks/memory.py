@@ -10,6 +10,8 @@ from tests.benchmarks import arena
 
 SMALL, LARGE = 10_000, 100_000
 LATENCY_MS = 5
+# Linear growth, and what a busy machine adds; work that is quadratic in the records would show as several times this.
+LINEAR = 1.25
 
 
 def main() -> None:
@@ -20,8 +22,10 @@ def main() -> None:
         [large] = arena.work(arena.plan(connection, plain[SMALL : SMALL + LARGE]))
         table.row("peak memory of the working process", large.peak_mb, small.peak_mb, unit="MB", at_most=1.5)
         factor = LARGE / SMALL
-        table.row(f"time for each {SMALL:,} leads", large.seconds / factor, small.seconds, at_most=1.1)
-        table.row(f"processor time for each {SMALL:,} leads", large.cpu_seconds / factor, small.cpu_seconds, at_most=1.1)
+        table.row(f"time for each {SMALL:,} leads", large.seconds / factor, small.seconds, at_most=LINEAR)
+        table.row(
+            f"processor time for each {SMALL:,} leads", large.cpu_seconds / factor, small.cpu_seconds, at_most=1.1
+        )
         for worked in (small, large):
             run = worked.run
             table.note(f"{run.planned:,} leads: {run.state}, {run.ok:,} ok, {run.failed:,} failed")

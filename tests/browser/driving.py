@@ -72,7 +72,8 @@ class Demo:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = ROOT / "var" / "demo" / str(self.port)
-        variables = os.environ | {"DJANGO_SETTINGS_MODULE": "portal.settings"}
+        # The vendor is asked again sooner than in real life, so that nobody waits for it here.
+        variables = os.environ | {"DJANGO_SETTINGS_MODULE": "portal.settings", "REMOTE_BREAKER_OPEN_S": "5"}
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "demo", f"--port={self.port}", "--fresh"], cwd=ROOT, env=variables, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -185,6 +186,11 @@ class Visitor:
         self.context.close()
 
 
+# Two frames later, because a page that was just resized is still being laid out.
+OVERFLOW = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
+  done(document.scrollingElement.scrollWidth - window.innerWidth))))"""
+
+
 def overflow(page: Page) -> int:
     """By how many pixels the page is wider than its window."""
-    return max(0, int(page.evaluate("document.scrollingElement.scrollWidth - window.innerWidth")))
+    return max(0, int(page.evaluate(OVERFLOW)))

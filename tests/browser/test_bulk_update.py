@@ -247,6 +247,10 @@ def test_a_vendor_that_is_down_is_named_and_the_plan_goes_on_when_it_is_back(vis
         expect(page.get_by_text("Waiting for the vendor to answer again.")).to_be_visible(timeout=PATIENCE_MS)
     finally:
         demo.steer("faults", [])
+    page.goto(page.url.replace("/crm/bulk-update/", "/runs/"))
+    expect(page.locator("#run-live")).to_contain_text("It goes on by itself")
+    page.get_by_role("button", name="Try now").click()
+    page.get_by_role("link", name="Look at the preview").first.click(timeout=PATIENCE_MS)
     expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("records will change"), timeout=PATIENCE_MS)
     page.get_by_role("button", name="Discard this plan").click()
     expect(page.get_by_text("Nothing was written; Resume brings the plan back.")).to_be_visible()

@@ -315,15 +315,27 @@ def test_each_error_of_the_vendor_is_a_wait_that_says_for_what_and_until_when(
     assert run.events.count() == 1, "one line for a wait, not one for each look whether it is over"
 
 
-@pytest.mark.parametrize("error", [errors.Rejected("no", **FACTS), errors.BadReply("odd", **FACTS)], ids=repr)
-def test_an_error_that_waiting_cannot_cure_fails_the_run_with_its_words(kind: Any, error: errors.RemoteError) -> None:
+def test_an_odd_answer_is_tried_again_and_given_up_when_it_stays_odd(kind: Any) -> None:
+    def work(lease: Lease) -> Done:
+        raise errors.BadReply("The answer is odd.", **FACTS)
+
+    kind.work = work
+    run = worked(begin())
+    assert (run.state, run.wait, run.attempts) == (State.WAITING, Wait.OUTAGE, 1)
+    run = worked(run, slices=runs.MAX_ATTEMPTS_WITHOUT_PROGRESS)
+    assert run.state == State.FAILED
+    assert "The answer is odd." in run.error
+
+
+@pytest.mark.parametrize("error", [errors.Rejected("no", **FACTS), errors.ReadOnly("dry run", **FACTS)], ids=repr)
+def test_an_error_that_waiting_cannot_cure_fails_the_run_with_words(kind: Any, error: errors.RemoteError) -> None:
     def work(lease: Lease) -> Done:
         raise error
 
     kind.work = work
     run = worked(begin())
-    assert run.state == State.FAILED
-    assert error.message in run.error
+    assert (run.state, run.wait) == (State.FAILED, "")
+    assert errors.describe(error).what in run.error
 
 
 # --- internal errors --------------------------------------------------------------------------------------------------

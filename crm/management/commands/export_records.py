@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +71,13 @@ class Command(RunCommand):
         module = options["module"]
         modules = [each.api_name for each in metadata.modules(chosen)]
         if module not in modules:
-            raise _wrong(f"There is no module {module}.{_near(module, modules)}")
+            raise _wrong(f"There is no module {module}.{metadata.did_you_mean(module, modules)}")
         columns = metadata.fields(chosen, module)
         names = [name.strip() for name in options["fields"].split(",") if name.strip()]
         fields, unknown = viewer.choose_fields(columns, names)
         if unknown:
             known = [column.api_name for column in columns]
-            raise _wrong(" ".join(f"{module} has no field {name}.{_near(name, known)}" for name in unknown))
+            raise _wrong(" ".join(f"{module} has no field {name}.{metadata.did_you_mean(name, known)}" for name in unknown))
         if not fields:
             raise _wrong("--fields needs at least one field besides id.")
         source, rejected = self._source(chosen, module, options)
@@ -129,10 +128,3 @@ def _wrong(message: str) -> CommandError:
 def _words(error: errors.RemoteError) -> str:
     advice = errors.describe(error)
     return f"{advice.what} {advice.remedy}"
-
-
-def _near(name: str, known: list[str]) -> str:
-    """Names like it, whatever the case of the letters."""
-    folded = {each.casefold(): each for each in known}
-    near = [folded[each] for each in get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
-    return f" Did you mean {', '.join(near)}?" if near else ""
