@@ -21,6 +21,7 @@ from crm.run_page import actions, page
 from crm.selection import Selection
 from crm.writing import Writer
 from crm.zoho.client import ZohoClient
+from crm.zoho.codes import CODES
 from portal import audit, runs
 from portal.access import Person
 from portal.models import Connection, Run, RunItem, Schedule
@@ -28,6 +29,7 @@ from portal.remote import errors
 from portal.runs import Lease
 
 __all__ = [
+    "CODES",
     "KIND",
     "Invalid",
     "actions",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from crm import metadata
+from crm import metadata, wide_reading
 from crm.zoho.client import ZohoClient, id_batches
 from crm.zoho.schema import name_field, text_of
 from portal.models import Run, RunItem
@@ -84,25 +85,44 @@ def read(lease: Lease, client: ZohoClient, which: Q | None = None) -> bool:
     unread = lease.items.filter(which if which is not None else Q(read_at__isnull=True), state=ItemState.PLANNED)
     asked: dict[str, RunItem] = {}
     held = _Held()
+    halves: deque[Sequence[str]] = deque()
     batches = _unread_batches(lease, unread, asked, held)
-    for ids, found in client.read_many(module, batches, fields_to_read(module, field)):
-        items = [asked.pop(record_id) for record_id in ids]
-        if isinstance(found, errors.RemoteError):
-            held.add(lease, items, found)
-        else:
-            _store_reading(lease, items, field, module, found)
+    while True:
+        for ids, found in client.read_many(module, batches, fields_to_read(module, field)):
+            if len(ids) > 1 and isinstance(found, errors.RemoteError) and wide_reading.is_about_an_id(found):
+                # One id that Zoho does not take for an id refuses the whole call: smaller calls read the others.
+                halves.extend((ids[: len(ids) // 2], ids[len(ids) // 2 :]))
+                continue
+            items = [asked.pop(record_id) for record_id in ids]
+            if isinstance(found, errors.RemoteError):
+                held.add(lease, items, found)
+            else:
+                _store_reading(lease, items, field, module, found)
+        if not halves or _must_end(lease, held):
+            break
+        batches = _halves(lease, halves, held)
     held.raise_first()
     return not unread.exists()
 
 
+def _must_end(lease: Lease, held: _Held) -> bool:
+    return lease.time_is_up or lease.is_stopping or held.error is not None
+
+
+def _halves(lease: Lease, halves: deque[Sequence[str]], held: _Held) -> Iterator[Sequence[str]]:
+    while halves and not _must_end(lease, held):
+        lease.keep()
+        yield halves.popleft()
+
+
 def _unread_batches(
     lease: Lease, unread: QuerySet[RunItem], asked: dict[str, RunItem], held: _Held
-) -> Iterator[list[str]]:
+) -> Iterator[Sequence[str]]:
     """One batch a pull, in the order of the list, until the slice is over; `asked` holds what is under way."""
     for items in windows(unread):
         asked.update((item.key, item) for item in items)
         for batch in id_batches(item.key for item in items):
-            if lease.time_is_up or lease.is_stopping or held.error:
+            if _must_end(lease, held):
                 return
             lease.keep()
             yield batch

@@ -14,12 +14,13 @@ from django.db import transaction
 from crm import bulk_update, field_update, loading
 from crm.run_page import actions, is_restorable, page
 from crm.zoho.client import ZohoClient
+from crm.zoho.codes import CODES
 from portal import audit, runs
 from portal.access import Person
 from portal.models import Run, RunItem
 from portal.runs import Lease
 
-__all__ = ["KIND", "actions", "override", "page", "start", "work"]
+__all__ = ["CODES", "KIND", "actions", "override", "page", "start", "work"]
 
 KIND = "crm.restore"
 

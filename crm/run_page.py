@@ -7,7 +7,8 @@ from typing import Any
 from django.urls import reverse
 
 from crm.queries import record_url
-from portal.access import Person, may_operate
+from crm.zoho.codes import advice
+from portal.access import Person, may_operate, may_use
 from portal.models import Run, RunItem
 from portal.runs import Action
 
@@ -25,6 +26,7 @@ def page(run: Run) -> dict[str, Any]:
         "change": _change(run),
         "step": "" if run.waits_for_people else STEPS.get(run.phase, ""),
         "record_url": record_url(run, "{key}"),
+        "advice": advice,
         "facts": _facts(run),
     }
     if run.waits_for_people:
@@ -60,7 +62,8 @@ def is_restorable(run: Run) -> bool:
 
 def actions(run: Run, user: Person) -> list[Action]:
     """Retry and restore, for those who may; each leads to a page that asks first."""
-    if run.is_open or not user.has_perm("crm.update_records") or not may_operate(user, run):
+    is_allowed = user.has_perm("crm.update_records") and may_operate(user, run) and may_use(user, run.connection)
+    if run.is_open or not is_allowed:
         return []
     found = []
     if not run.planned and run.parent_id is None:

@@ -63,7 +63,7 @@ class _Window:
 
     def _take(self, part: Part, result: dict[str, Record] | errors.RemoteError) -> None:
         if isinstance(result, errors.RemoteError):
-            if not _is_about_an_id(result):
+            if not is_about_an_id(result):
                 self._error = self._error or result
                 return
             self._split(part)
@@ -82,7 +82,8 @@ class _Window:
         self._parts.extend(Part(ids, part.fields, part.tag) for ids in (part.ids[:middle], part.ids[middle:]))
 
 
-def _is_about_an_id(error: errors.RemoteError) -> bool:
+def is_about_an_id(error: errors.RemoteError) -> bool:
+    """Whether a call was refused for an id in it, so that the other ids of the call can still be read."""
     return (
         isinstance(error, errors.Rejected)
         and error.code == "INVALID_DATA"

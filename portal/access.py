@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from portal.models import Run
+from portal.models import Connection, Run
 
 # Who acts: somebody logged in, or nobody (a command, a schedule).
 Person = User | AnonymousUser
@@ -81,6 +81,12 @@ def may_operate(user: Person, run: Run) -> bool:
     """Own runs need one permission, everybody else's the stronger one."""
     needed = "portal.operate_run" if run.requested_by_id == user.pk else "portal.operate_any_run"
     return bool(user.has_perm(needed))
+
+
+def may_use(user: Person, connection: Connection | None) -> bool:
+    """A temporary connection acts with its owner's own account at the vendor: nobody else starts anything with it."""
+    is_temporary = connection is not None and connection.source == Connection.Source.TEMPORARY
+    return not is_temporary or connection.created_by_id == user.pk  # type: ignore[union-attr]
 
 
 def client_address(request: HttpRequest | None) -> str | None:

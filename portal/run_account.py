@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from portal.access import Person
 from portal.models import Run, RunItem
 from portal.queries import WITHOUT_SECRETS, kind_words, person_words, shown_state, worker_is_alive
 from portal.remote import redact
+from portal.remote.errors import Advice
 from portal.runs import Action, kind_module
 
 ItemState = RunItem.State
@@ -50,12 +51,13 @@ class StateCount:
 
 @dataclass(frozen=True)
 class Reason:
-    """A code that items share; `is_retryable` when they failed or are unknown."""
+    """A code that items share; `is_retryable` when they failed or are unknown. `advice`: the kind's words for it."""
 
     state: str
     code: str
     count: int
     is_retryable: bool
+    advice: Advice | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def kind_page(run: Run) -> dict[str, Any]:
     """What the kind says about its run; all optional.
 
     change (words), step (what goes on now), record_url (address with {key}), next_url and next_label (where a person
-    ends the wait), facts ([(name, value)]).
+    ends the wait), facts ([(name, value)]), advice (code -> Advice or None).
     """
     page = getattr(kind_module(run), "page", None)
     return page(run) if page else {}
@@ -167,11 +169,11 @@ def state_counts(run: Run) -> list[StateCount]:
     return [StateCount("", "All", sum(found.values())), *shown]
 
 
-def reasons_of(run: Run) -> list[Reason]:
+def reasons_of(run: Run, advice: Callable[[str], Advice | None] = lambda code: None) -> list[Reason]:
     """Codes of what did not become OK, the most frequent first."""
     rows = RunItem.objects.filter(run=run, state__in=NOT_OK).exclude(code="").order_by().values_list("state", "code")
     found = rows.annotate(count=Count("pk")).order_by("-count", "code")[:MAX_REASONS]
-    return [Reason(state, code, count, state != ItemState.SKIPPED) for state, code, count in found]
+    return [Reason(state, code, count, state != ItemState.SKIPPED, advice(code)) for state, code, count in found]
 
 
 def values_words(values: dict[str, Any] | None) -> str:

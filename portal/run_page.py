@@ -74,7 +74,7 @@ def items_part(request: HttpRequest, run: Run, known: dict[str, Any] | None = No
         "run": run,
         "choice": choice,
         "states": run_account.state_counts(run),
-        "reasons": run_account.reasons_of(run),
+        "reasons": run_account.reasons_of(run, page.get("advice", lambda code: None)),
         "selecting": selecting,
         "reason_action": next((action for action in actions if action.name == "code"), None),
         "items_table": paged(request, table),

@@ -225,7 +225,9 @@ def claim(run_id: int) -> Lease | None:
         return None
     rows = Run.objects.select_related("connection", "requested_by", "parent")
     # The secrets are read by the first call, where one that no key opens makes the run wait for reconnection.
-    return Lease(rows.defer(*(f"connection__{name}" for name in ("client_secret", "refresh_token", "jwt"))).get(pk=run_id))
+    return Lease(
+        rows.defer(*(f"connection__{name}" for name in ("client_secret", "refresh_token", "jwt"))).get(pk=run_id)
+    )
 
 
 # --- working --------------------------------------------------------------------------------------------------------
@@ -338,8 +340,11 @@ def _settle(lease: Lease, outcome: Outcome) -> None:
     with lease.commit(progress=False):
         # The row is locked from here on, so a stop comes before this or finds the new state.
         is_stopping = Run.objects.values_list("stop_requested", flat=True).get(pk=lease.run.pk)
-        if is_stopping and isinstance(outcome, Pause) and not lease.items.filter(state=RunItem.State.SENT).exists():
-            outcome = Done()  # nobody waits for anything in a run that is to stop
+        if is_stopping and isinstance(outcome, Pause):
+            if outcome.wait == Wait.RECONNECTION:
+                _leave_unknown(lease)
+            if not lease.items.filter(state=RunItem.State.SENT).exists():
+                outcome = Done()  # nobody waits for anything in a run that is to stop
         counts = refresh_counts(lease.run)
         values = _values_after(outcome, counts, is_stopping=is_stopping)
         Run.objects.filter(pk=lease.run.pk).update(lease_owner="", lease_until=None, **values)
@@ -351,6 +356,14 @@ def _settle(lease: Lease, outcome: Outcome) -> None:
         _log_wait(lease.run, outcome)
         if outcome.wait == Wait.RECONNECTION and lease.run.connection is not None:
             notices.reconnect_needed(lease.run.connection, outcome.detail)
+
+
+def _leave_unknown(lease: Lease) -> None:
+    """Sent items of a run that is to stop, when nothing can be read: the connection may never come back."""
+    lease.items.filter(state=RunItem.State.SENT).update(
+        state=RunItem.State.UNKNOWN, code="NOT_CHECKED", finished_at=timezone.now(),
+        message="No answer came, and the run was stopped before the outcome could be read. A retry reads it first.",
+    )  # fmt: skip
 
 
 def _values_after(outcome: Outcome, counts: dict[str, int], *, is_stopping: bool) -> dict[str, Any]:
@@ -423,7 +436,11 @@ def sweep() -> int:
     is_free = Q(lease_until__isnull=True) | Q(lease_until__lte=now)
     abandoned = Q(state__in=(State.RUNNING, State.STOPPING)) & is_free & is_due
     waited = Q(state=State.WAITING, not_before__lte=now)
-    ids = list(Run.objects.filter(abandoned | waited | Q(state=State.QUEUED) & is_due).order_by("pk").values_list("pk", flat=True)[:500])
+    ids = list(
+        Run.objects.filter(abandoned | waited | Q(state=State.QUEUED) & is_due)
+        .order_by("pk")
+        .values_list("pk", flat=True)[:500]
+    )
     waiting = _queued_run_ids()
     woken = 0
     for run_id in ids:
@@ -533,5 +550,5 @@ class Action:
 
 
 def kind_module(run: Run) -> Any:
-    """The module of the run's kind. It may define actions(run, user) -> [Action] and page(run) -> dict."""
+    """The module of the run's kind. It may define actions(run, user) -> [Action], page(run) -> dict and CODES."""
     return import_module(settings.RUN_KINDS[run.kind])

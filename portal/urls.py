@@ -24,6 +24,7 @@ urlpatterns = [
     path("runs/<int:pk>/items.csv", views.run_items_csv, name="run-items-csv"),
     path("runs/<int:pk>/stop/", views.run_stop, name="run-stop"),
     path("runs/<int:pk>/resume/", views.run_resume, name="run-resume"),
+    path("help/", views.help_page, name="help"),
     path("audit/", views.audit_list, name="audit"),
     path("schedules/", views.schedule_list, name="schedules"),
     path("schedules/<int:pk>/toggle/", views.schedule_toggle, name="schedule-toggle"),

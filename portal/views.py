@@ -17,7 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from portal import audit, queries, run_account, runs, schedules
-from portal.access import client_address, may_operate, permission_required
+from portal import help_page as help_words
+from portal.access import client_address, may_operate, may_use, permission_required
 from portal.csvfiles import rows_as_csv
 from portal.forms import AuditFilter, ItemFilter, RunFilter
 from portal.models import AuditEntry, Run, Schedule
@@ -34,6 +35,12 @@ def healthz(request: HttpRequest) -> HttpResponse:
     """For load balancers and monitors: no login, no secrets, no versions."""
     health = queries.health()
     return JsonResponse(health, status=200 if health["database"] == "ok" else 503)
+
+
+@require_GET
+def help_page(request: HttpRequest) -> HttpResponse:
+    """Everybody who is logged in."""
+    return render(request, "portal/help.html", help_words.context(request.user))
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -118,6 +125,8 @@ def run_stop(request: HttpRequest, pk: int) -> HttpResponse:
 @permission_required("portal.view_run", "portal.operate_run")
 def run_resume(request: HttpRequest, pk: int) -> HttpResponse:
     run = _operable(request, pk)
+    if not may_use(request.user, run.connection):
+        raise PermissionDenied
     if runs.resume(run, user=request.user, address=client_address(request)):
         messages.success(request, f"Run {pk} goes on from where it is. Records that are done are not repeated.")
     else:

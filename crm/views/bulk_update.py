@@ -20,7 +20,7 @@ from crm.models import RecordSet
 from crm.tables import PlanTable
 from crm.zoho.schema import Module
 from portal import audit, connections
-from portal.access import client_address, permission_required
+from portal.access import client_address, may_use, permission_required
 from portal.csvfiles import rows_as_csv
 from portal.models import Connection, Run, RunItem
 from portal.remote import errors
@@ -33,7 +33,8 @@ KINDS = (bulk_update.KIND, restore.KIND)
 def _plan_or_404(request: HttpRequest, pk: int) -> Run:
     """A plan of the visitor, or of anybody for those who may operate everybody's runs."""
     run = get_object_or_404(Run.objects.select_related("connection", "requested_by", "parent"), pk=pk, kind__in=KINDS)
-    if run.requested_by_id != request.user.pk and not request.user.has_perm("portal.operate_any_run"):
+    is_allowed = run.requested_by_id == request.user.pk or request.user.has_perm("portal.operate_any_run")
+    if not is_allowed or not may_use(request.user, run.connection):
         raise PermissionDenied
     return run
 

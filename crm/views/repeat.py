@@ -10,13 +10,13 @@ from django.views.decorators.http import require_http_methods
 
 from crm import bulk_update, loading, restore
 from crm import retry as retries
-from portal.access import client_address, may_operate, permission_required
+from portal.access import client_address, may_operate, may_use, permission_required
 from portal.models import Run, RunItem
 
 
 def _run_or_403(request: HttpRequest, pk: int) -> Run:
     run = get_object_or_404(Run.objects.select_related("connection"), pk=pk, kind__in=(bulk_update.KIND, restore.KIND))
-    if not may_operate(request.user, run):
+    if not may_operate(request.user, run) or not may_use(request.user, run.connection):
         raise PermissionDenied
     return run
 

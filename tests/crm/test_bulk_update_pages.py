@@ -1,4 +1,4 @@
-"""The pages of the bulk update, as a person clicks through them."""
+"""The pages of the bulk update, from the list of records to the run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
-from crm import bulk_update
-from portal import runs
-from portal.models import AuditEntry, Connection, Run, RunItem
+from portal.models import AuditEntry, Connection, Run
 from portal.standin import Standin
+from tests.crm.clicking import PAGE, Work, choose, confirm, plan_of, preview, text_of, url_of, writes_of
 
 pytestmark = pytest.mark.django_db
-
-Work = Callable[[Run], Run]
-PAGE = "/crm/bulk-update/"
 
 
 @pytest.fixture
@@ -31,53 +25,8 @@ def browser(login: Callable[..., Client], zoho: Connection) -> Client:
 
 
 @pytest.fixture
-def leads(standin: Standin) -> list[str]:
-    """Ids of leads that nothing keeps from being changed."""
-    found = []
-    for record_id in standin.ids("Leads"):
-        record = standin.record("Leads", record_id)
-        blocked = record["Converted__s"] or record["Locked__s"] or record["$process_flow"]
-        if not blocked and record["Layout"]["name"] == "Standard" and record["$approval_state"] == "approved":
-            if record["Lead_Status"] not in ("Junk Lead", "Contacted"):
-                found.append(record_id)
-        if len(found) == 40:
-            break
-    return found
-
-
-def text_of(response: Any) -> str:
-    if response.streaming:
-        return b"".join(response.streaming_content).decode()
-    return response.content.decode()
-
-
-def choose(browser: Client, **fields: Any) -> Any:
-    return browser.post(PAGE, {"module": "Leads", "source": "paste", "all_pages": "on"} | fields)
-
-
-def plan_of(response: Any) -> Run:
-    assert response.status_code == 302, text_of(response)[:3000]
-    return Run.objects.get(pk=int(response.url.rstrip("/").rsplit("/", 1)[1]))
-
-
-def url_of(run: Run, name: str = "plan") -> str:
-    return reverse(f"bulk-update-{name}", args=[run.pk])
-
-
-def preview(browser: Client, work: Work, ids: list[str], **change: str) -> Run:
-    run = work(plan_of(choose(browser, ids="\n".join(ids))))
-    change = {"field": "Lead_Status", "value": "Junk Lead", "automation": "off"} | change
-    assert browser.post(url_of(run, "change"), change).status_code == 302
-    return work(run)
-
-
-def confirm(browser: Client, run: Run, **fields: str) -> Any:
-    run.refresh_from_db()
-    return browser.post(url_of(run, "confirm"), {"fingerprint": run.fingerprint} | fields)
-
-
-def writes_of(standin: Standin) -> list[Any]:
-    return [entry for entry in standin.counters.journal if entry.method in ("PUT", "PATCH", "DELETE")]
+def leads(plain_leads: Callable[[int], list[str]]) -> list[str]:
+    return plain_leads(40)
 
 
 # --- from the list to the result --------------------------------------------------------------------------------------
@@ -116,7 +65,9 @@ def test_the_four_steps_lead_from_ids_to_changed_records(
     assert {standin.record("Leads", record_id)["Lead_Status"] for record_id in leads[:3]} == {"Junk Lead"}
     actions = AuditEntry.objects.filter(run=run, user__isnull=False).order_by("pk").values_list("action", flat=True)
     assert list(actions) == ["run requested", "change chosen", "run confirmed"]
-    assert set(AuditEntry.objects.filter(run=run, user__isnull=False).values_list("address", flat=True)) == {"127.0.0.1"}
+    assert set(AuditEntry.objects.filter(run=run, user__isnull=False).values_list("address", flat=True)) == {
+        "127.0.0.1"
+    }
 
 
 def test_every_step_tells_where_it_is(browser: Client, leads: list[str], work: Work) -> None:
@@ -188,9 +139,7 @@ def test_loading_a_view_replaces_the_pasted_list_and_what_is_shown_is_what_is_se
     assert standin.record("Leads", leads[9])["Lead_Status"] != "Junk Lead"
 
 
-def test_a_view_that_is_not_a_number_is_refused_without_any_request_for_it(
-    browser: Client, standin: Standin
-) -> None:
+def test_a_view_that_is_not_a_number_is_refused_without_any_request_for_it(browser: Client, standin: Standin) -> None:
     browser.get(PAGE)
     before = standin.counters.total_calls
     page = text_of(choose(browser, source="view", view_number="12ab"))
@@ -274,7 +223,12 @@ def upload(browser: Client, content: bytes, name: str = "leads.csv") -> Any:
 def test_a_file_with_values_of_its_own_is_read_in_any_usual_form(
     browser: Client, leads: list[str], work: Work, encoding: str, mark: str
 ) -> None:
-    rows = [("Record Id", "Näme", "Status"), (leads[0], "Änne", "contacted"), (leads[1], "Bo", ""), (leads[2], "C", "Nope")]
+    rows = [
+        ("Record Id", "Näme", "Status"),
+        (leads[0], "Änne", "contacted"),
+        (leads[1], "Bo", ""),
+        (leads[2], "C", "Nope"),
+    ]
     run = work(plan_of(upload(browser, "\r\n".join(mark.join(row) for row in rows).encode(encoding))))
     page = text_of(browser.get(url_of(run)))
     assert "Records with a value of their own in the list get that one" in page
@@ -314,224 +268,3 @@ def test_a_file_that_is_none_is_refused_with_words(browser: Client, content: byt
 def test_a_file_that_is_too_large_is_refused_with_its_size(browser: Client) -> None:
     page = text_of(upload(browser, b"4876876000000345001\n" * 270_000, "big.txt"))
     assert "“big.txt” has 5.4 MB; the limit is 5 MB. Split it." in page
-
-
-# --- nothing to change, and what stands in the way ------------------------------------------------------------------------
-
-
-def test_a_plan_that_changes_nothing_has_no_button_and_refuses_a_direct_post(
-    browser: Client, standin: Standin, leads: list[str], work: Work
-) -> None:
-    for record_id in leads[:2]:
-        standin.set_record("Leads", record_id, {"Lead_Status": "Junk Lead"})
-    run = preview(browser, work, leads[:2])
-    page = text_of(browser.get(url_of(run)))
-    assert "There is nothing to change" in page
-    assert 'disabled>Update 0 records</button>' in page
-    response = confirm(browser, run)
-    assert response.status_code == 422
-    assert "There is nothing to change" in text_of(response)
-    run.refresh_from_db()
-    assert run.wait == Run.Wait.CONFIRMATION
-    assert not writes_of(standin)
-
-
-def test_a_value_or_field_that_is_not_offered_is_refused(browser: Client, leads: list[str], work: Work) -> None:
-    run = work(plan_of(choose(browser, ids=leads[0])))
-    for change in ({"value": "Nonsense"}, {"field": "Annual_Revenue"}, {"automation": "maybe"}):
-        data = {"field": "Lead_Status", "value": "Junk Lead", "automation": "off"} | change
-        response = browser.post(url_of(run, "change"), data)
-        assert response.status_code == 200, change
-        assert "not one of the available choices" in text_of(response)
-    run.refresh_from_db()
-    assert run.wait == Run.Wait.CHANGE
-
-
-def test_another_change_reads_and_decides_anew(
-    browser: Client, standin: Standin, leads: list[str], work: Work
-) -> None:
-    standin.set_record("Leads", leads[0], {"Lead_Status": "Contacted"})
-    run = preview(browser, work, leads[:2], value="Contacted")
-    assert run.items.get(key=leads[0]).code == "UNCHANGED"
-    browser.post(url_of(run, "change"), {"field": "Lead_Status", "value": "Junk Lead", "automation": "on"})
-    work(run)
-    assert set(run.items.values_list("state", "after__Lead_Status")) == {("planned", "Junk Lead")}
-    assert "on: workflows, approvals and blueprints run" in text_of(browser.get(url_of(run)))
-
-
-def test_the_preview_names_reasons_and_present_values_and_filters_by_them(
-    browser: Client, standin: Standin, leads: list[str], work: Work
-) -> None:
-    standin.set_record("Leads", leads[0], {"Lead_Status": "Junk Lead"})
-    standin.set_record("Leads", leads[1], {"Locked__s": True})
-    run = preview(browser, work, [*leads[:4], "999999"])
-    page = text_of(browser.get(url_of(run)))
-    assert "2 of 5 records will change" in page
-    for words in ("Already have this value 1", "Locked records 1", "Not found in Zoho 1"):
-        assert words in page
-    assert leads[0] not in page
-    assert "unlock it there" in text_of(browser.get(url_of(run) + "?show=RECORD_LOCKED"))
-    found = text_of(browser.get(url_of(run) + f"?show=change&search={leads[2]}"))
-    assert leads[2] in found
-    assert leads[3] not in found
-    rows = list(csv.DictReader(io.StringIO(text_of(browser.get(url_of(run, "plan-csv"))).removeprefix("\ufeff"))))
-    assert [row["id"] for row in rows] == [*leads[:4], "999999"]
-    assert [row["code"] for row in rows] == ["UNCHANGED", "RECORD_LOCKED", "", "", "NOT_FOUND"]
-
-
-def test_records_are_left_out_by_hand_and_stay_listed(
-    browser: Client, standin: Standin, leads: list[str], work: Work
-) -> None:
-    run = preview(browser, work, leads[:3])
-    stale = run.fingerprint
-    browser.post(url_of(run, "leave-out"), {"choose": [leads[1], "12345"]})
-    page = text_of(browser.get(url_of(run)))
-    assert "2 of 3 records will change" in page
-    assert "Left out by hand 1" in page
-    assert confirm(browser, run, fingerprint=stale).status_code == 422
-    assert confirm(browser, run).status_code == 302
-    assert browser.post(url_of(run, "leave-out"), {"choose": [leads[0]]}).status_code == 302
-    work(run)
-    assert (run.ok, run.skipped) == (2, 1)
-    assert standin.writes("Leads", leads[1]).writes == 0
-
-
-# --- confirming -----------------------------------------------------------------------------------------------------------
-
-
-def test_from_a_limit_on_the_number_must_be_typed(
-    browser: Client, standin: Standin, leads: list[str], work: Work, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bulk_update, "TYPE_THE_NUMBER_FROM", 3)
-    run = preview(browser, work, leads[:3])
-    assert "Type the number of records" in text_of(browser.get(url_of(run, "confirm")))
-    for typed in ("", "2", "33", "three"):
-        response = confirm(browser, run, typed=typed)
-        assert response.status_code == 422
-        assert "Type the number of records, 3, to confirm" in text_of(response)
-    assert not writes_of(standin)
-    assert confirm(browser, run, typed=" 3 ").status_code == 302
-
-
-def test_a_plan_that_changed_since_the_page_was_shown_is_not_started(
-    browser: Client, standin: Standin, leads: list[str], work: Work
-) -> None:
-    run = preview(browser, work, leads[:2])
-    shown = run.fingerprint
-    browser.post(url_of(run, "change"), {"field": "Lead_Status", "value": "Contacted", "automation": "off"})
-    work(run)
-    response = confirm(browser, run, fingerprint=shown)
-    assert response.status_code == 422
-    assert "The plan has changed since this page was shown" in text_of(response)
-    assert confirm(browser, run, fingerprint="").status_code in (200, 422)
-    run.refresh_from_db()
-    assert run.wait == Run.Wait.CONFIRMATION
-
-
-def test_a_second_click_and_the_back_button_lead_to_the_run_and_start_nothing(
-    browser: Client, standin: Standin, leads: list[str], work: Work
-) -> None:
-    run = preview(browser, work, leads[:2])
-    answers = [confirm(browser, run).url, confirm(browser, run).url, browser.get(url_of(run, "confirm")).url,
-               browser.get(url_of(run)).url, browser.post(url_of(run, "change"), {}).url]  # fmt: skip
-    assert answers[:4] == [run.get_absolute_url()] * 4
-    work(run)
-    assert confirm(browser, run).url == run.get_absolute_url()
-    assert len(writes_of(standin)) == 1
-    assert AuditEntry.objects.filter(action="run confirmed").count() == 1
-
-
-def test_the_same_plan_again_asks_first_and_names_the_earlier_run(
-    browser: Client, standin: Standin, leads: list[str], work: Work
-) -> None:
-    first = preview(browser, work, leads[:2])
-    confirm(browser, first)
-    work(first)
-    for record_id in leads[:2]:
-        standin.set_record("Leads", record_id, {"Lead_Status": "On Hold"})
-    again = preview(browser, work, leads[:2])
-    assert f"run {first.pk}</a>" in text_of(browser.get(url_of(again, "confirm")))
-    response = confirm(browser, again)
-    assert response.status_code == 422
-    assert f"already run as run {first.pk}" in text_of(response)
-    assert confirm(browser, again, again="on").status_code == 302
-
-
-# --- safety of the page ---------------------------------------------------------------------------------------------------
-
-
-def test_text_of_the_crm_never_becomes_html(
-    browser: Client, standin: Standin, leads: list[str], work: Work
-) -> None:
-    nasty = "<script>alert(1)</script>"
-    standin.set_record("Leads", leads[0], {"Last_Name": nasty, "Lead_Status": '"><img src=x onerror=y>'})
-    run = preview(browser, work, [leads[0], "<b>12"])
-    pages = [url_of(run), url_of(run, "confirm"), url_of(run, "change"), run.get_absolute_url(), f"{url_of(run)}?show={nasty}&search={nasty}"]
-    confirm(browser, run)
-    for page in [text_of(browser.get(url, follow=True)) for url in pages]:
-        assert nasty not in page
-        assert "<img src=x" not in page
-        assert "<b>12" not in page
-    work(run)
-    page = text_of(browser.get(run.get_absolute_url() + "?tab=items"))
-    assert nasty not in page
-
-
-@pytest.mark.parametrize("name", ["plan", "confirm", "change"])
-def test_the_number_of_queries_does_not_grow_with_the_list(
-    name: str, browser: Client, zoho: Connection, django_assert_max_num_queries: Any
-) -> None:
-    counts = []
-    browser.get(PAGE)
-    for size in (10, 500):
-        run = stored_plan(zoho, User.objects.get(username="operator"), size)
-        browser.get(url_of(run, name))
-        with django_assert_max_num_queries(45) as queries:
-            assert browser.get(url_of(run, name)).status_code == 200
-        counts.append(len(queries))
-    assert counts[0] == counts[1]
-
-
-def stored_plan(connection: Connection, owner: User, size: int) -> Run:
-    parameters = {
-        "module": "Leads", "field": "Lead_Status", "field_label": "Lead Status", "value": "Junk Lead",
-        "automation": False, "allowed": ["Junk Lead"], "source": {"type": "ids", "name": "pasted ids"},
-    }  # fmt: skip
-    run = Run.objects.create(
-        kind=bulk_update.KIND, title="A plan", phase="read", state=Run.State.WAITING, wait=Run.Wait.CONFIRMATION,
-        connection=connection, requested_by=owner, parameters=parameters, fingerprint=f"{size}",
-    )  # fmt: skip
-    now = timezone.now()
-    RunItem.objects.bulk_create(
-        RunItem(
-            run=run, position=number, key=str(10**18 + number), label=f"Lead {number}", read_at=now,
-            before={"Lead_Status": f"Status {number % 7}"}, after={"Lead_Status": "Junk Lead"},
-        )
-        for number in range(size)
-    )  # fmt: skip
-    runs.refresh_counts(run)
-    return run
-
-
-def test_without_a_connection_the_page_says_what_to_do(login: Callable[..., Client], db: None) -> None:
-    page = text_of(login("Operator").get(PAGE))
-    assert "No Zoho connection yet" in page
-    assert reverse("connections") in page
-
-
-def test_when_zoho_does_not_tell_its_modules_pasted_ids_still_work(
-    browser: Client, standin: Standin, leads: list[str]
-) -> None:
-    standin.faults.add(path="settings", status=403)
-    page = text_of(browser.get(PAGE))
-    assert "pasted ids still work" in page
-    assert plan_of(choose(browser, ids=leads[0]))
-    assert choose(browser, ids=leads[0], module="settings/users").status_code == 200
-
-
-def test_views_and_values_follow_the_choice(browser: Client, standin: Standin, leads: list[str], work: Work) -> None:
-    options = text_of(browser.get(reverse("bulk-update-views"), {"module": "Leads"}))
-    assert "All Leads" in options
-    run = work(plan_of(choose(browser, ids=leads[0])))
-    values = text_of(browser.get(url_of(run, "values"), {"field": "Lead_Status"}))
-    assert '<option value="Junk Lead"' in values

@@ -27,7 +27,9 @@ def view(standin: Standin) -> str:
 
 def plan_of_view(zoho: Connection, view: str, **source: Any) -> Run:
     return bulk_update.start(
-        connection=zoho, module="Leads", source={"type": "view", "id": view, "name": "All Leads", "all_pages": True} | source
+        connection=zoho,
+        module="Leads",
+        source={"type": "view", "id": view, "name": "All Leads", "all_pages": True} | source,
     )
 
 
@@ -38,9 +40,7 @@ def plan_of_ids(zoho: Connection, ids: list[str], **options: Any) -> Run:
 
 
 def shown_ids(standin: Standin) -> set[str]:
-    return {
-        record_id for record_id in standin.ids("Leads") if not standin.record("Leads", record_id)["Converted__s"]
-    }
+    return {record_id for record_id in standin.ids("Leads") if not standin.record("Leads", record_id)["Converted__s"]}
 
 
 def test_a_list_keeps_its_order_and_its_lines(zoho: Connection, standin: Standin, work: Work) -> None:
@@ -120,14 +120,20 @@ def test_a_view_that_does_not_exist_fails_with_zohos_words(zoho: Connection, wor
 
 @pytest.mark.parametrize(
     "fault",
-    [{"malformed": True}, {"truncate": 40}, {"status": 503, "html": True}, {"drop": "after"}, {"status": 200, "body": {"odd": 1}}],
+    [
+        {"malformed": True},
+        {"truncate": 40},
+        {"status": 503, "html": True},
+        {"drop": "after"},
+        {"status": 200, "body": {"odd": 1}},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("path", ["cvid", "ids="])
 def test_an_answer_that_goes_wrong_while_reading_changes_nothing_about_the_end(
     zoho: Connection, standin: Standin, view: str, work: Work, fault: dict[str, Any], path: str
 ) -> None:
-    ids = [record_id for record_id in sorted(shown_ids(standin))][:120]
+    ids = sorted(shown_ids(standin))[:120]
     standin.faults.add(method="GET", path=path, nth=2, **fault)
     run = plan_of_view(zoho, view) if path == "cvid" else plan_of_ids(zoho, ids, change=CHANGE)
     run = work(run)

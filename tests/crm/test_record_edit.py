@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
+from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 
@@ -286,9 +287,7 @@ def test_each_type_is_sent_as_zoho_takes_it(data_type: str, entered: Any, sent: 
     assert type(form.changes()["X"]) is type(sent)
 
 
-def _data(entered: Any) -> Any:
-    from django.http import QueryDict
-
+def _data(entered: Any) -> QueryDict:
     data = QueryDict(mutable=True)
     data.setlist("f-X", entered if isinstance(entered, list) else [entered])
     return data
@@ -364,7 +363,9 @@ def test_a_viewer_sees_the_record_and_no_way_to_change_it(zoho: Connection, logi
     assert response.status_code == 200
     assert "/edit/" not in response.content.decode()
     assert viewer.get(form_of(lead, "Mobile")).status_code == 403
-    assert viewer.post(form_of(lead, "Mobile"), {"step": "save", "f-Mobile": "1", "automation": "on"}).status_code == 403
+    assert (
+        viewer.post(form_of(lead, "Mobile"), {"step": "save", "f-Mobile": "1", "automation": "on"}).status_code == 403
+    )
 
 
 def test_a_record_that_is_not_there_is_said_with_404(operator: Client) -> None:
@@ -404,7 +405,8 @@ def test_the_whole_form_sends_only_what_was_touched(operator: Client, standin: S
     for bound in form:
         value = bound.value()
         if value is not None and value is not False:
-            sent[f"f-{bound.name}"] = [bound.field.widget.format_value(value)] if not isinstance(value, list) else value
+            formatted = bound.field.widget.format_value(value)
+            sent[f"f-{bound.name}"] = formatted if isinstance(formatted, list) else [formatted]
     sent["f-Mobile"] = ["+15550199"]
     standin.set_record("Leads", lead, {"Company": "New Name AG"})
 

@@ -112,8 +112,12 @@ def test_an_id_given_as_a_number_is_the_same_id() -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from([*IDS, "SUCCESS", "success"]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["data", "details", "id", "code", "status", "json_path", "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["data", "details", "id", "code", "status", "json_path", "x"]), inner, max_size=4
+        )
+    ),
     max_leaves=12,
 )
 

@@ -64,7 +64,12 @@ def test_a_field_is_written_only_where_zoho_lets_it(values: dict[str, Any], writ
 
 @pytest.mark.parametrize(
     ("lookup", "module"),
-    [({"module": {"api_name": "Accounts", "id": "1"}}, "Accounts"), ({"module": "Contacts"}, "Contacts"), ({}, ""), (None, "")],
+    [
+        ({"module": {"api_name": "Accounts", "id": "1"}}, "Accounts"),
+        ({"module": "Contacts"}, "Contacts"),
+        ({}, ""),
+        (None, ""),
+    ],
     ids=str,
 )
 def test_a_lookup_names_its_module_in_both_forms(lookup: Any, module: str) -> None:

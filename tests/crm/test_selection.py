@@ -18,7 +18,9 @@ A, B, C = "4876876000000345001", "4876876000000345002", "4876876000000345003"
 
 TOKENS = st.one_of(
     st.from_regex(r"[0-9]{1,24}", fullmatch=True),
-    st.sampled_from([A, B, f"zcrm_{A}", "²", "٣٤", "1.23E+18", "12a", "id", "status", "value", "Junk Lead", '"', "'", "=1"]),
+    st.sampled_from(
+        [A, B, f"zcrm_{A}", "²", "٣٤", "1.23E+18", "12a", "id", "status", "value", "Junk Lead", '"', "'", "=1"]
+    ),
     st.text(max_size=6),
 )
 LINES = st.lists(st.lists(TOKENS, max_size=4), max_size=12)
@@ -160,13 +162,22 @@ def test_a_line_may_name_a_value_for_its_record(line: str, target: str) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["id,status", "ID;Value", "Record Id\tLead Status", '"lead id","new_value"', "name,id,note,status", "\ufeffid,target"],
+    [
+        "id,status",
+        "ID;Value",
+        "Record Id\tLead Status",
+        '"lead id","new_value"',
+        "name,id,note,status",
+        "\ufeffid,target",
+    ],
 )
 def test_a_header_says_which_columns_hold_the_id_and_the_value(header: str) -> None:
     mark = csvfiles.delimiter_of(header)
     names = [cell.strip('"\ufeff').lower() for cell in header.split(mark)]
-    cells = {name: "x" for name in names} | {
-        name: A if name in ("id", "record id", "lead id") else "Contacted" for name in names if name not in ("name", "note")
+    cells = dict.fromkeys(names, "x") | {
+        name: A if name in ("id", "record id", "lead id") else "Contacted"
+        for name in names
+        if name not in ("name", "note")
     }
     found = parse(f"{header}\n" + mark.join(cells[name] for name in names))
     assert found.rows == [Row(2, A, "Contacted")]
@@ -210,7 +221,9 @@ def test_a_line_of_something_else_is_left_out_and_the_next_one_read() -> None:
 
 
 def test_a_failures_file_of_the_portal_is_a_table_with_values() -> None:
-    text = "".join(csvfiles.rows_as_csv(run_account.CSV_HEADER, [(A, "=cmd", "New", "Junk Lead", "Failed", "X", "why")]))
+    text = "".join(
+        csvfiles.rows_as_csv(run_account.CSV_HEADER, [(A, "=cmd", "New", "Junk Lead", "Failed", "X", "why")])
+    )
     assert next(csv.reader(io.StringIO(text.removeprefix(csvfiles.BOM)))) == list(run_account.CSV_HEADER)
     found: Any = parse(text)
     assert found.has_targets

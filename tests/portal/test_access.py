@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from portal.access import ROLES, client_address, may_operate
 from portal.models import Connection, Run, RunItem, Schedule
+from portal.standin import Standin
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +30,7 @@ REPEAT = (*UPDATE, "portal.operate_run")
 # Name of the address → method that it is for, and the permissions that it asks for.
 ADDRESSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "home": ("GET", LOGGED_IN),
+    "help": ("GET", LOGGED_IN),
     "logout": ("POST", LOGGED_IN),
     "password_change": ("GET", LOGGED_IN),
     "password_change_done": ("GET", LOGGED_IN),
@@ -74,6 +76,8 @@ ADDRESSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "records-options": ("GET", LOOK),
     "records-reload": ("POST", LOOK),
     "records-download": ("GET", (*LOOK, *EXPORT)),
+    "record": ("GET", LOOK),
+    "record-edit": ("GET", (*LOOK, *UPDATE)),
 }
 OPEN_TO_ALL = {"login", "healthz"}
 # A download of customers' data is itself an act that the audit records.
@@ -111,7 +115,7 @@ def make_run(owner: User | None, **values: Any) -> Run:
 
 
 @pytest.fixture
-def address_of(zoho: Connection) -> Callable[[str, User | None], str]:
+def address_of(zoho: Connection, standin: Standin) -> Callable[[str, User | None], str]:
     """The address of that name, for a plan of the given person."""
 
     def find(name: str, owner: User | None = None) -> str:
@@ -119,6 +123,8 @@ def address_of(zoho: Connection) -> Callable[[str, User | None], str]:
             return reverse(name)
         except NoReverseMatch:
             pass
+        if name in ("record", "record-edit"):
+            return reverse(name, args=["Leads", standin.ids("Leads")[0]])
         if name.startswith("schedule"):
             values = {"kind": "crm.bulk_update", "cron": "0 6 * * *", "connection": zoho}
             return reverse(name, args=[Schedule.objects.create(name="Each morning", **values).pk])
@@ -151,9 +157,7 @@ def test_every_address_is_in_the_table_and_nothing_else() -> None:
 
 
 def test_the_roles_hold_what_the_table_asks_for_and_only_existing_permissions() -> None:
-    existing = {
-        f"{app}.{code}" for app, code in Permission.objects.values_list("content_type__app_label", "codename")
-    }
+    existing = {f"{app}.{code}" for app, code in Permission.objects.values_list("content_type__app_label", "codename")}
     asked = {permission for _, permissions in ADDRESSES.values() for permission in permissions}
     granted = {permission for permissions in ROLES.values() for permission in permissions}
     assert asked <= granted <= existing
@@ -186,9 +190,7 @@ def test_what_changes_something_is_not_done_by_a_link(
 
 
 @pytest.mark.parametrize("name", [name for name, (method, _) in ADDRESSES.items() if method == "POST"])
-def test_a_form_without_its_token_is_refused(
-    name: str, address_of: Callable[..., str], admin_user: User
-) -> None:
+def test_a_form_without_its_token_is_refused(name: str, address_of: Callable[..., str], admin_user: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin_user, backend="django.contrib.auth.backends.ModelBackend")
     assert ask(client, "POST", address_of(name)).status_code == 403

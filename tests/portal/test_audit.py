@@ -26,7 +26,13 @@ def test_an_entry_names_the_person_the_address_the_target_and_the_details(person
     user = person("Operator", name="olga")
     run = Run.objects.create(kind="x", title="t")
     entry = audit.record("run stopped", user=user, address="::1", target="A" * 300, run=run, records=3)
-    assert (entry.user, entry.actor, entry.address, entry.run, entry.details) == (user, "olga", "::1", run, {"records": 3})
+    assert (entry.user, entry.actor, entry.address, entry.run, entry.details) == (
+        user,
+        "olga",
+        "::1",
+        run,
+        {"records": 3},
+    )
     assert len(entry.target) == 200
 
 

@@ -33,7 +33,9 @@ def test_the_same_text_is_stored_differently_each_time() -> None:
     assert encrypt("secret") != encrypt("secret")
 
 
-@pytest.mark.parametrize("stored", ["hunter2", "", "f1:", "f1:garbage", "f2:" + "x" * 80, PREFIX + Fernet(OLD).encrypt(b"x").decode()])
+@pytest.mark.parametrize(
+    "stored", ["hunter2", "", "f1:", "f1:garbage", "f2:" + "x" * 80, PREFIX + Fernet(OLD).encrypt(b"x").decode()]
+)
 def test_what_no_key_opens_is_an_error_and_never_a_value(stored: str) -> None:
     with pytest.raises(Undecryptable) as caught:
         decrypt(stored)
@@ -74,7 +76,11 @@ def test_the_database_holds_no_secret() -> None:
     Connection.objects.create(
         vendor="zoho", name="x", client_secret="the-client-secret", refresh_token="1000.refresh", jwt="the.j.w.t"
     )
-    for name, plain in (("client_secret", "the-client-secret"), ("refresh_token", "1000.refresh"), ("jwt", "the.j.w.t")):
+    for name, plain in (
+        ("client_secret", "the-client-secret"),
+        ("refresh_token", "1000.refresh"),
+        ("jwt", "the.j.w.t"),
+    ):
         assert raw(name).startswith(PREFIX)
         assert plain not in raw(name)
     found = Connection.objects.get()
@@ -99,7 +105,9 @@ def test_empty_stays_empty_and_every_way_to_write_encrypts() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("lookup", ["refresh_token", "refresh_token__contains", "refresh_token__in", "refresh_token__gt"])
+@pytest.mark.parametrize(
+    "lookup", ["refresh_token", "refresh_token__contains", "refresh_token__in", "refresh_token__gt"]
+)
 def test_a_secret_cannot_be_searched(lookup: str) -> None:
     with pytest.raises(FieldError, match="encrypted and cannot be searched"):
         list(Connection.objects.filter(**{lookup: "x"}))

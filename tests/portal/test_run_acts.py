@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 import threading
-import types
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,15 +23,6 @@ pytestmark = pytest.mark.django_db
 
 State, Wait, ItemState = Run.State, Run.Wait, RunItem.State
 LATER = timezone.now() + dt.timedelta(days=1)
-
-
-@pytest.fixture
-def kind(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[types.ModuleType]:
-    module = types.ModuleType("a_kind_of_run")
-    module.work = lambda lease: Done()
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    settings.RUN_KINDS = settings.RUN_KINDS | {"test": module.__name__}
-    yield module
 
 
 def begin(items: dict[str, int] | None = None, **values: Any) -> Run:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 import threading
-import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,16 +24,6 @@ pytestmark = pytest.mark.django_db
 
 State, Wait, ItemState = Run.State, Run.Wait, RunItem.State
 FACTS = {"service": "Zoho CRM", "endpoint": "records.update"}
-
-
-@pytest.fixture
-def kind(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[types.ModuleType]:
-    """A kind of run whose work each test states: `kind.work = lambda lease: Done()`."""
-    module = types.ModuleType("a_kind_of_run")
-    module.work = lambda lease: Done()
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    settings.RUN_KINDS = settings.RUN_KINDS | {"test": module.__name__}
-    yield module
 
 
 def begin(items: int = 0, **values: Any) -> Run:
@@ -87,13 +75,13 @@ def test_a_start_that_fails_leaves_nothing_behind(kind: Any, monkeypatch: pytest
     monkeypatch.setattr(runs, "async_task", broken)
     with pytest.raises(RuntimeError):
         runs.start(kind="test", title="A run", lines=["1"])
-    assert not (Run.objects.exists() or AuditEntry.objects.exists() or OrmQ.objects.exists())
+    assert [model.objects.count() for model in (Run, AuditEntry, OrmQ)] == [0, 0, 0]
 
 
 def test_a_wake_up_is_part_of_the_callers_transaction(kind: Any) -> None:
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         runs.start(kind="test", title="A run")
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert not OrmQ.objects.exists()
 
 
@@ -341,9 +329,7 @@ def test_an_error_that_waiting_cannot_cure_fails_the_run_with_words(kind: Any, e
 # --- internal errors --------------------------------------------------------------------------------------------------
 
 
-def test_an_internal_error_is_redacted_shown_and_tried_again(
-    kind: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_internal_error_is_redacted_shown_and_tried_again(kind: Any, caplog: pytest.LogCaptureFixture) -> None:
     def work(lease: Lease) -> Done:
         raise ValueError("Zoho-oauthtoken 1000.abcdef0123456789.abcdef0123456789 of mary@example.com")
 
