@@ -29,7 +29,9 @@ def writes(standin: Standin) -> int:
     return sum(entry.method == "PUT" for entry in standin.counters.journal)
 
 
-def plan_with_unread_records(standin: Standin, zoho: Connection, leads: list[str], work: Work, **options: object) -> Run:
+def plan_with_unread_records(
+    standin: Standin, zoho: Connection, leads: list[str], work: Work, **options: object
+) -> Run:
     """A plan of 60 records, the first 50 of which could not be read."""
     refusal = {"code": "NO_PERMISSION", "message": "permission denied"}
     standin.faults.add(method="GET", path="ids=", status=403, body=refusal, nth=1)

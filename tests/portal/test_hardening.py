@@ -73,7 +73,9 @@ def test_an_endless_text_is_cut_after_its_secrets_were_taken_out() -> None:
     assert "s3" not in text
 
 
-@pytest.mark.parametrize("path", ["/", "/runs/", "/runs/1/items.csv", "/crm/records/", "/connections/", "/audit/", "/nowhere/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/runs/", "/runs/1/items.csv", "/crm/records/", "/connections/", "/audit/", "/nowhere/"]
+)
 def test_no_page_stays_in_the_browser_for_who_sits_there_next(login: Callable[..., Client], path: str) -> None:
     Run.objects.create(kind="crm.bulk_update", title="Leads", parameters={"module": "Leads", "source": {}})
     response = login("Administrator").get(path)

@@ -77,7 +77,9 @@ class Command(RunCommand):
         fields, unknown = viewer.choose_fields(columns, names)
         if unknown:
             known = [column.api_name for column in columns]
-            raise _wrong(" ".join(f"{module} has no field {name}.{metadata.did_you_mean(name, known)}" for name in unknown))
+            raise _wrong(
+                " ".join(f"{module} has no field {name}.{metadata.did_you_mean(name, known)}" for name in unknown)
+            )
         if not fields:
             raise _wrong("--fields needs at least one field besides id.")
         source, rejected = self._source(chosen, module, options)
