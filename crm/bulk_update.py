@@ -153,7 +153,7 @@ def choose_change(
         run.connection, run.parameters["module"], field=field, value=value, automation=automation
     )
     # A second look at the same plan with another change reads everything again.
-    if not run.items.exclude(state__in=(RunItem.State.PLANNED, RunItem.State.SKIPPED)).exists():
+    if not run.items.filter(sent_at__isnull=False).exists():
         waiting = Q(state=Run.State.WAITING, wait__in=(Run.Wait.CHANGE, Run.Wait.CONFIRMATION))
         changed = Run.objects.filter(waiting, pk=run.pk).update(
             parameters=parameters, title=title_of(parameters), phase="aim", state=Run.State.QUEUED,

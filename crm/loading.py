@@ -209,7 +209,8 @@ def aim(lease: Lease) -> None:
     parameters = lease.run.parameters
     field, value, allowed = parameters["field"], parameters["value"], parameters["allowed"]
     with lease.commit():
-        lease.items.filter(state=ItemState.SKIPPED).exclude(code="LEFT_OUT").update(state=ItemState.PLANNED)
+        decided = lease.items.filter(state__in=(ItemState.SKIPPED, ItemState.FAILED)).exclude(code="LEFT_OUT")
+        decided.update(state=ItemState.PLANNED)
         # Most often the items were loaded like this, and a database writes a row anew even when nothing changes.
         planned = lease.items.filter(state=ItemState.PLANNED)
         planned.exclude(code="", read_at__isnull=True, after={field: value}).update(

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 
 from crm import metadata
 from crm.forms import ChangeForm
+from crm.viewer import labels_of
 from crm.zoho.schema import Choice, Field
 
 PREFIX = "f"
@@ -208,10 +209,11 @@ class RecordForm(forms.Form):
         super().__init__(data, prefix=PREFIX)
         self.columns = {field.api_name: field for field in fields}
         self.is_confirmed = is_confirmed
+        labels = labels_of(fields)
         for field in fields:
             present = (record or {}).get(field.api_name)
             control = EDITORS[field.data_type].control(field, _choices(module, field, present))
-            control.label = field.label
+            control.label = labels[field.api_name]
             control.required = field.is_mandatory and field.data_type != "boolean"
             control.show_hidden_initial = True
             self.fields[field.api_name] = control

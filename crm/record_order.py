@@ -251,8 +251,9 @@ def _search_condition(look: Look) -> str:
             f"Zoho cannot search for a text in {column.full_label}.",
             "Search in a text, e-mail, phone, website or picklist field.",
         )
-    if "%" in look.search:
-        raise Refused("The sign % cannot be searched for in what Zoho lists.", "Leave it out.")
+    for sign in ("%", "\\"):
+        if sign in look.search:
+            raise Refused(f"The sign {sign} cannot be searched for in what Zoho lists.", "Leave it out.")
     text = look.search.replace("'", "''")
     return f"{column.api_name} like '%{text}%'"
 

@@ -168,7 +168,7 @@ class Lease:
         self._stopping = Run.objects.values_list("stop_requested", flat=True).get(pk=self.run.pk)
         self._renewed = now
         if now >= self._count_again_at:
-            refresh_counts(self.run)
+            refresh_counts(self.run, owner=self.owner)
             counted = time.monotonic()
             self._count_again_at = counted + COUNT_ONE_SECOND_OF * (counted - now)
 
@@ -185,8 +185,8 @@ class Lease:
             yield
 
     def save(self, **values: Any) -> None:
-        """Sets fields of the run itself, fenced."""
-        with self.commit():
+        """Sets fields of the run itself, fenced. It is no progress: a step that then fails was not done."""
+        with self.commit(progress=False):
             Run.objects.filter(pk=self.run.pk).update(**values)
         for name, value in values.items():
             setattr(self.run, name, value)
@@ -345,6 +345,8 @@ def _settle(lease: Lease, outcome: Outcome) -> None:
                 _leave_unknown(lease)
             if not lease.items.filter(state=RunItem.State.SENT).exists():
                 outcome = Done()  # nobody waits for anything in a run that is to stop
+        if isinstance(outcome, Failed):
+            _leave_unknown(lease)
         counts = refresh_counts(lease.run)
         values = _values_after(outcome, counts, is_stopping=is_stopping)
         Run.objects.filter(pk=lease.run.pk).update(lease_owner="", lease_until=None, **values)
@@ -359,10 +361,10 @@ def _settle(lease: Lease, outcome: Outcome) -> None:
 
 
 def _leave_unknown(lease: Lease) -> None:
-    """Sent items of a run that is to stop, when nothing can be read: the connection may never come back."""
+    """Sent items of a run that ends here, when nothing more can be read: the connection may never come back."""
     lease.items.filter(state=RunItem.State.SENT).update(
         state=RunItem.State.UNKNOWN, code="NOT_CHECKED", finished_at=timezone.now(),
-        message="No answer came, and the run was stopped before the outcome could be read. A retry reads it first.",
+        message="No answer came, and the run ended before the outcome could be read. A retry reads it first.",
     )  # fmt: skip
 
 
@@ -414,13 +416,17 @@ def _closed(run: Run, state: Run.State, counts: dict[str, int]) -> None:
     audit.record("run ended", actor="worker", target=run.title, run=run, state=state.value, counts=counts)
 
 
-def refresh_counts(run: Run) -> dict[str, int]:
-    """Counts the items anew and stores the result; counts are derived, so they cannot drift."""
+def refresh_counts(run: Run, *, owner: str | None = None) -> dict[str, int]:
+    """Counts the items anew and stores the result; counts are derived, so they cannot drift.
+
+    With `owner` they are stored only while that lease holds: a loser's older count must not replace a newer one.
+    """
     found = dict(RunItem.objects.filter(run=run).order_by().values_list("state").annotate(Count("pk")))
     counts = {"planned": sum(found.values())} | {
         name: found.get(name, 0) for name in ("ok", "failed", "skipped", "unknown")
     }
-    Run.objects.filter(pk=run.pk).update(**counts)
+    rows = Run.objects.filter(pk=run.pk)
+    (rows if owner is None else rows.filter(lease_owner=owner)).update(**counts)
     for name, count in counts.items():
         setattr(run, name, count)
     return counts
@@ -438,7 +444,7 @@ def sweep() -> int:
     waited = Q(state=State.WAITING, not_before__lte=now)
     ids = list(
         Run.objects.filter(abandoned | waited | Q(state=State.QUEUED) & is_due)
-        .order_by("pk")
+        .order_by(F("heartbeat_at").asc(nulls_first=True), "pk")
         .values_list("pk", flat=True)[:500]
     )
     waiting = _queued_run_ids()

@@ -82,6 +82,10 @@ def _fire(schedule: Schedule, now: dt.datetime) -> Run | None:
     if schedule.last_run is not None and schedule.last_run.is_open:
         Schedule.objects.filter(pk=schedule.pk).update(last_note="Not started: its previous run is still open.")
         return None
+    if schedule.owner is None or not schedule.owner.is_active:
+        note = "Not started: who made it is no longer active here. Remove it and make it anew."
+        Schedule.objects.filter(pk=schedule.pk).update(last_note=note)
+        return None
     run: Run = import_module(settings.RUN_KINDS[schedule.kind]).start_scheduled(schedule)
     Schedule.objects.filter(pk=schedule.pk).update(last_at=now, last_run=run, last_note="")
     return run

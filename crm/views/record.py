@@ -27,7 +27,7 @@ def record(request: HttpRequest, module: str, record_id: int) -> HttpResponse:
 @never_cache
 @permission_required("crm.view_records", "crm.update_records")
 def edit(request: HttpRequest, module: str, record_id: int) -> HttpResponse:
-    """The form; sent once it shows the change (step preview), sent again it saves (step save)."""
+    """The form. Sent once it shows the change (step preview), sent again it saves (save) or shows the form (back)."""
     screen = record_screen.read(request, module, str(record_id))
     if screen.record is None:
         return render(request, "crm/record.html", record_screen.page(screen, may_edit=False), status=screen.status)
@@ -35,7 +35,8 @@ def edit(request: HttpRequest, module: str, record_id: int) -> HttpResponse:
     if request.method == "POST":
         if request.POST.get("step") == "save" and editing.form.is_valid() and editing.save_form.is_valid():
             return _save(request, editing)
-        record_screen.preview(editing)
+        if request.POST.get("step") != "back":
+            record_screen.preview(editing)
     return render(request, "crm/record_edit.html", record_screen.context(editing))
 
 

@@ -26,7 +26,8 @@ class RowResult:
     @property
     def words(self) -> str:
         """Zoho's own words, with the field and the values it expects."""
-        parts = [self.message or self.code]
+        said = self.message or self.code
+        parts = [said if said.endswith((".", "!", "?")) else f"{said}."]
         if self.field:
             parts.append(f"Field: {self.field}.")
         for key, words in (

@@ -152,6 +152,7 @@ def save(
     secrets: dict[str, str],
     changed: list[str],
     user: Person,
+    actor: str = "",
     address: str | None = None,
 ) -> Connection:
     """Writes a stored connection and, of the secrets, those that are given; who changed them and when is kept.
@@ -175,6 +176,7 @@ def save(
     audit.record(
         "connection added" if is_new else "connection changed",
         user=user,
+        actor=actor,
         address=address,
         target=_target(connection),
         fields=sorted(set(changed) - set(SECRET_COLUMNS)),

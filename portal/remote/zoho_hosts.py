@@ -110,6 +110,16 @@ def data_centre_of(accounts_url: str) -> str:
     return centre.code
 
 
+def data_centre_of_api(url: str) -> str:
+    """Code of the data centre of an API address; LOCAL on the loopback interface. Raises NotConfigured for others."""
+    host = _host(url)
+    if host in LOOPBACK:
+        return LOCAL
+    if host not in _API_HOSTS:
+        raise _refuse(f"{host} is not an API host of Zoho.")
+    return _API_HOSTS[host].code
+
+
 def accounts_origin(accounts_url: str) -> str:
     """Base of a checked accounts address."""
     data_centre_of(accounts_url)

@@ -268,3 +268,8 @@ def test_a_file_that_is_none_is_refused_with_words(browser: Client, content: byt
 def test_a_file_that_is_too_large_is_refused_with_its_size(browser: Client) -> None:
     page = text_of(upload(browser, b"4876876000000345001\n" * 270_000, "big.txt"))
     assert "“big.txt” has 5.4 MB; the limit is 5 MB. Split it." in page
+
+
+@pytest.mark.parametrize("query", ["set=²", "set=99999999999999999999999", "set=x", "view=abc", "module=%00"])
+def test_nonsense_in_the_address_is_ignored(browser: Client, query: str) -> None:
+    assert "Which records?" in text_of(browser.get(f"{PAGE}?{query}"))

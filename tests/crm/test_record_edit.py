@@ -91,7 +91,9 @@ def preview(client: Client, url: str, **values: Any) -> Any:
 def confirm(client: Client, shown: Any, automation: str = "on") -> Any:
     action = re.search(r'action="([^"]*/edit/[^"]*)"', shown.content.decode())
     assert action is not None
-    return client.post(action.group(1).replace("&amp;", "&"), inputs_of(shown) | {"automation": automation})
+    return client.post(
+        action.group(1).replace("&amp;", "&"), inputs_of(shown) | {"automation": automation, "step": "save"}
+    )
 
 
 # --- the use case -----------------------------------------------------------------------------------------------------
@@ -447,11 +449,23 @@ def test_after_a_refusal_the_form_still_holds_every_change(operator: Client, sta
 
     refused = confirm(operator, shown)
 
-    assert "Zoho refused the change: invalid data Field: Mobile." in text_of(refused)
+    assert "Zoho refused the change: invalid data. Field: Mobile." in text_of(refused)
     assert "INVALID_DATA" in text_of(refused)
     sent = inputs_of(refused) | {"f-Mobile": ["+15550188"], "f-Company": ["Other AG"]}
     again = operator.post(form_of(lead, "Mobile", "Company"), sent)
     assert {each.field.api_name for each in again.context["edit"].differences} == {"Mobile", "Company"}
+
+
+def test_going_back_keeps_what_was_entered(operator: Client, standin: Standin, lead: str) -> None:
+    shown = preview(operator, form_of(lead, "Mobile"), Mobile="+15550199")
+
+    back = operator.post(form_of(lead, "Mobile"), inputs_of(shown) | {"step": "back"})
+
+    assert 'value="+15550199"' in back.content.decode()
+    assert "Show the change" in text_of(back)
+    again = operator.post(form_of(lead, "Mobile"), inputs_of(back) | {"f-Mobile": "+15550199"})
+    assert [each.field.api_name for each in again.context["edit"].differences] == ["Mobile"]
+    assert not puts(standin)
 
 
 def test_a_field_that_cannot_be_edited_here_says_so(operator: Client, lead: str) -> None:

@@ -220,6 +220,14 @@ def test_looking_changes_nothing(name: str, address_of: Callable[..., str], admi
     assert rows_of_everything(without) == before
 
 
+@pytest.mark.parametrize(
+    "name", ["run", "run-items", "bulk-update-plan", "bulk-update-confirm", "run-retry", "connection"]
+)
+def test_a_number_that_nothing_has_is_not_found(name: str, admin_client: Client) -> None:
+    for number in (999, 10**30):
+        assert admin_client.get(reverse(name, args=[number])).status_code == 404
+
+
 # --- whose run it is --------------------------------------------------------------------------------------------------
 
 OF_ONE_PERSON = [

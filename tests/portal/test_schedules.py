@@ -93,7 +93,8 @@ def kind(kind: types.ModuleType) -> types.ModuleType:
 
 
 def make(name: str = "Each hour", **values: Any) -> Schedule:
-    defaults = {"kind": "test", "cron": "0 * * * *", "zone": "UTC", "next_at": NOW}
+    owner, _ = User.objects.get_or_create(username="planner")
+    defaults = {"kind": "test", "cron": "0 * * * *", "zone": "UTC", "next_at": NOW, "owner": owner}
     return Schedule.objects.create(name=name, **defaults | values)
 
 
@@ -217,3 +218,16 @@ def test_a_scheduled_bulk_update_writes_the_view_of_that_moment(
     (run,) = schedules.fire_due(NOW)
     assert (run.requested_by, run.parameters["confirmed"]) == (owner, True)
     assert run.parameters["source"]["id"] == view.id
+
+
+def test_the_schedule_of_somebody_who_left_starts_nothing_and_says_so(person: Any) -> None:
+    owner = person("Administrator")
+    schedule = Schedule.objects.create(
+        name="left", kind="crm.bulk_update", cron="* * * * *", owner=owner, next_at=timezone.now()
+    )
+    owner.is_active = False
+    owner.save()
+    assert schedules.fire_due() == []
+    schedule.refresh_from_db()
+    assert "no longer active" in schedule.last_note
+    assert not Run.objects.exists()

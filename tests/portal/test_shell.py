@@ -42,6 +42,7 @@ urlpatterns = [
     path("runs/", page, name="runs"),
     path("connections/", page, name="connections"),
     path("schedules/", page, name="schedules"),
+    path("help/", page, name="help"),
     path("audit/", page, name="audit"),
     path("refused/", refused),
     path("broken/", broken),
