@@ -107,3 +107,9 @@ def _valid_address(text: str) -> str | None:
         return str(ip_address(text))
     except ValueError:
         return None
+
+
+def attempted_name(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str | None:
+    """The user name of a login attempt, cut to what the database of attempts can hold."""
+    name = (credentials or request.POST).get("username")
+    return str(name)[:150] if name is not None else None

@@ -150,6 +150,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
 AXES_VERBOSE = False
+AXES_USERNAME_CALLABLE = "portal.access.attempted_name"
 # Number of proxies in front whose X-Forwarded-For entry is trusted; 0 means the peer's own address counts.
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
 # Else everybody behind a proxy would be one visitor, whom five wrong passwords of a stranger lock out.

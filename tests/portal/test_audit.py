@@ -68,9 +68,8 @@ def test_logging_in_and_out_and_failing_to_are_recorded_without_the_password(per
 
 
 def test_a_name_that_nobody_has_is_cut_and_recorded(client: Client) -> None:
-    client.post(reverse("login"), {"username": "x" * 500, "password": "y"})
-    entry = AuditEntry.objects.filter(action="login failed").first()
-    assert entry is None or len(entry.actor) <= 150
+    assert client.post(reverse("login"), {"username": "x" * 500, "password": "y"}).status_code == 200
+    assert last().actor == "x" * 150
     audit.login_failed(None, {"username": "x" * 500})
     assert last().actor == "x" * 150
     audit.login_failed(None, {})
