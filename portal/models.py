@@ -231,6 +231,7 @@ class Run(models.Model):
     not_before = models.DateTimeField(null=True, blank=True)
     stop_requested = models.BooleanField(default=False)
     error = models.TextField(blank=True)
+    traceback = models.TextField(blank=True, default="", help_text="Of the last internal error, redacted; for staff.")
 
     planned = models.PositiveIntegerField(default=0)
     ok = models.PositiveIntegerField(default=0)

@@ -1,4 +1,4 @@
-"""Mails about what only a person can mend; each once, not once a run."""
+"""Mails: what only a person can mend, once and not once a run; and how a long run ended."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from django.core.mail import send_mail
 from django.utils import timezone
 
 from portal import audit
-from portal.models import AuditEntry, Connection
+from portal.models import AuditEntry, Connection, Run
 
 logger = logging.getLogger(__name__)
 
 QUIET = dt.timedelta(hours=24)
 RECONNECT = "reconnect notice sent"
+# Who waited at the screen for a shorter run has seen its end.
+LONG = dt.timedelta(minutes=1)
 
 
 def reconnect_needed(connection: Connection, reason: str) -> bool:
@@ -35,10 +37,25 @@ def reconnect_needed(connection: Connection, reason: str) -> bool:
         f"The connection “{connection.name}” to {connection.get_vendor_display()} needs to be renewed.\n\n{reason}\n\n"
         "Runs that use it are held and go on by themselves after it was renewed on the Connections page of the portal."
     )
+    return _send(f"Reconnect {connection.get_vendor_display()}: work is held", body, addresses)
+
+
+def run_ended(run: Run, state: Run.State, counts: dict[str, int]) -> bool:
+    """Tells who started a long run, or one by schedule, how it ended. Returns whether a mail went out."""
+    user = run.requested_by
+    is_awaited = run.trigger == Run.Trigger.SCHEDULE or (run.duration is not None and run.duration >= LONG)
+    if user is None or not user.is_active or not user.email or not is_awaited or state == Run.State.STOPPED:
+        return False
+    account = "\n".join(f"{name}: {count:,}" for name, count in counts.items())
+    body = f"Run {run.pk}: {run.title}\n\n{state.label}\n\n{account}\n\nThe account of each record: {run.get_absolute_url()}"
+    return _send(f"{state.label}: run {run.pk}, {counts['failed']:,} failed", body, [user.email])
+
+
+def _send(subject: str, body: str, addresses: list[str]) -> bool:
     try:
-        send_mail(f"Reconnect {connection.get_vendor_display()}: work is held", body, None, addresses)
+        send_mail(subject, body, None, addresses)
     except OSError:
-        # The page shows the same; a mail server that is down must not end the run's slice.
-        logger.exception("the notice about connection %s could not be sent", connection.pk)
+        # The pages show the same; a mail server that is down must not end a run's slice.
+        logger.exception("a notice could not be sent")
         return False
     return True

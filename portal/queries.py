@@ -115,7 +115,9 @@ def shown_state(run: Run, now: dt.datetime | None = None) -> Run | str:
 
 def runs_of(choice: RunChoice) -> QuerySet[Run]:
     """The runs of a choice, newest first, with what a row of the list shows."""
-    rows = Run.objects.select_related("connection", "requested_by", "parent").defer(*WITHOUT_SECRETS, "parameters")
+    rows = Run.objects.select_related("connection", "requested_by", "parent").defer(
+        *WITHOUT_SECRETS, "parameters", "traceback"
+    )
     return rows.filter(_narrowed(choice)).order_by("-pk")
 
 
@@ -177,7 +179,9 @@ def needing(user: Person, now: dt.datetime, limit: int = 10) -> list[Run]:
         condition |= Q(state=State.WAITING, wait=Run.Wait.APPROVAL)
     retried = Run.objects.filter(parent=OuterRef("pk"), relation="retry")
     rows = Run.objects.filter(condition).exclude(Exists(retried))
-    return list(rows.select_related("connection", "requested_by").defer(*WITHOUT_SECRETS, "parameters")[:limit])
+    return list(
+        rows.select_related("connection", "requested_by").defer(*WITHOUT_SECRETS, "parameters", "traceback")[:limit]
+    )
 
 
 # --- the audit --------------------------------------------------------------------------------------------------------

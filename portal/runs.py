@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 State = Run.State
 Wait = Run.Wait
 MAX_ATTEMPTS_WITHOUT_PROGRESS = 8
+MAX_TRACEBACK = 20_000
 # How often the heartbeat and the stored counts of a working run are renewed.
 HEARTBEAT_SECONDS = 1.0
 # Counting a large run takes longer, so it is done less often: at most one second of so many goes into it.
@@ -292,16 +294,17 @@ def _work(lease: Lease) -> Outcome:
     except Exception as error:
         logger.exception("slice of run %s failed", run.pk)
         text = redact.redact(f"{type(error).__name__}: {error}")[:500]
-        _keep_error(lease, text)
+        _keep_error(lease, text, traceback.format_exc())
         lease.log(f"The slice ended with an internal error: {text}", RunEvent.Level.ERROR)
         return Pause(
             Wait.OUTAGE, "An internal error; trying again.", timezone.now() + dt.timedelta(seconds=5), is_failure=True
         )
 
 
-def _keep_error(lease: Lease, text: str) -> None:
+def _keep_error(lease: Lease, text: str, trace: str = "") -> None:
     """What the last attempt failed with, for the case that no later one succeeds."""
-    Run.objects.filter(pk=lease.run.pk, lease_owner=lease.owner).update(error=redact.redact(text))
+    rows = Run.objects.filter(pk=lease.run.pk, lease_owner=lease.owner)
+    rows.update(error=redact.redact(text), traceback=redact.redact(trace)[-MAX_TRACEBACK:])
 
 
 def step_by_step(lease: Lease, step: Callable[[], Outcome]) -> Outcome:
@@ -414,6 +417,7 @@ def _final_state(counts: dict[str, int]) -> Run.State:
 def _closed(run: Run, state: Run.State, counts: dict[str, int]) -> None:
     log(run, f"{state.label}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()) + ".")
     audit.record("run ended", actor="worker", target=run.title, run=run, state=state.value, counts=counts)
+    transaction.on_commit(lambda: notices.run_ended(run, state, counts))
 
 
 def refresh_counts(run: Run, *, owner: str | None = None) -> dict[str, int]:

@@ -1,13 +1,15 @@
 """The mail about a connection that only a person can renew."""
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.utils import timezone
 
 from portal import notices
-from portal.models import Connection
+from portal.models import Connection, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -42,3 +44,19 @@ def test_a_mail_server_that_is_down_does_not_stop_the_run(
     person("Administrator", email="admin@example.com")
     monkeypatch.setattr(notices, "send_mail", refuse)
     assert not notices.reconnect_needed(connection, "x")
+
+
+def test_who_started_a_long_run_is_told_how_it_ended_and_how_many_failed(person: Callable[..., User]) -> None:
+    olga = person("Operator", email="olga@example.com")
+    counts = {"planned": 9, "ok": 7, "failed": 2, "skipped": 0, "unknown": 0}
+    long = Run.objects.create(
+        kind="x", title="Clean-up", requested_by=olga, started_at=timezone.now() - dt.timedelta(minutes=5)
+    )
+    short = Run.objects.create(kind="x", title="Short", requested_by=olga, started_at=timezone.now())
+
+    assert notices.run_ended(long, Run.State.FINISHED_WITH_ERRORS, counts)
+    assert not notices.run_ended(short, Run.State.FINISHED, counts)
+
+    (message,) = mail.outbox
+    assert message.subject == f"Finished with errors: run {long.pk}, 2 failed"
+    assert long.get_absolute_url() in message.body

@@ -341,6 +341,9 @@ def test_an_internal_error_is_redacted_shown_and_tried_again(kind: Any, caplog: 
     told = run.error + run.wait_detail + "".join(run.events.values_list("message", flat=True))
     assert "1000.abcdef" not in told
     assert "mary@" not in told
+    assert "Traceback" in run.traceback
+    assert "raise ValueError" in run.traceback
+    assert "1000.abcdef" not in run.traceback
     assert run.events.filter(level=RunEvent.Level.ERROR).count() == 1
     kind.work = lambda lease: Done()
     run = worked(run)
