@@ -10,15 +10,20 @@ from collections.abc import Container
 from typing import Any
 
 from crm import metadata
+from crm.models import MandatoryField
 from portal.models import Connection
 
 NOT_FOUND = "MANDATORY_NOT_FOUND"
 
 
 def required_fields(connection: Connection, module: str) -> list[str]:
-    """API names that any layout of the module makes mandatory; a record does not say which layout judges it."""
-    layouts = metadata.layouts(connection, module)
-    return list(dict.fromkeys(name for layout in layouts for name in layout.required))
+    """API names that any layout of the module makes mandatory, and those that an administrator added.
+
+    All layouts count, because a record does not say which one judges it.
+    """
+    of_layouts = [name for layout in metadata.layouts(connection, module) for name in layout.required]
+    added = MandatoryField.objects.filter(module=module).values_list("field", flat=True)
+    return list(dict.fromkeys([*of_layouts, *added]))
 
 
 def present_values(record: dict[str, Any], changed: Container[str]) -> dict[str, Any]:

@@ -53,6 +53,20 @@ class PicklistPreference(models.Model):
         return f"{self.module}.{self.field}: {self.value}"
 
 
+class MandatoryField(models.Model):
+    """A field to send along when Zoho demands mandatory fields, beside those that its layouts name."""
+
+    module = models.CharField(max_length=60, default="Leads")
+    field = models.CharField(max_length=60, help_text="API name, for example Company.")
+
+    class Meta:
+        ordering = ("module", "field")
+        constraints: ClassVar = [models.UniqueConstraint(fields=("module", "field"), name="mandatory_field_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.field}"
+
+
 class RecordSet(models.Model):
     """Ids that somebody pasted to look at, kept so that paging, sorting and downloading need no second paste."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.test import Client
 from django.utils import timezone
 
-from crm import metadata
+from crm import mandatory, metadata
 from crm.models import Metadata, PicklistPreference
 from portal.models import Connection
 from portal.remote import errors
@@ -123,3 +125,14 @@ def test_there_is_one_default_a_field() -> None:
         other.full_clean()
     with pytest.raises(IntegrityError), transaction.atomic():
         other.save()
+
+
+def test_mandatory_fields_are_those_of_the_layouts_and_those_an_administrator_added(
+    zoho: Connection, login: Callable[..., Client]
+) -> None:
+    of_layouts = mandatory.required_fields(zoho, "Leads")
+    assert "Last_Name" in of_layouts
+    administrator = login("Administrator", is_staff=True)
+    administrator.post("/admin/crm/mandatoryfield/add/", {"module": "Leads", "field": "Rating"})
+    administrator.post("/admin/crm/mandatoryfield/add/", {"module": "Contacts", "field": "Phone"})
+    assert mandatory.required_fields(zoho, "Leads") == [*of_layouts, "Rating"]
