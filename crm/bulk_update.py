@@ -300,7 +300,7 @@ def read(lease: Lease, client: Any) -> runs.Outcome:
 def write(lease: Lease, client: Any) -> runs.Outcome:
     """Writes, after values that have become too old were read again."""
     if not lease.is_stopping:
-        old = field_update.stale(lease) & ~Q(code__in=("MANDATORY_NOT_FOUND",))
+        old = field_update.stale() & ~Q(code__in=("MANDATORY_NOT_FOUND",))
         if not field_update.read(lease, client, old):
             return runs.More()
     try:

@@ -205,7 +205,7 @@ def fingerprint(run: Run) -> str:
     return digest.hexdigest()
 
 
-def stale(lease: Lease) -> Q:
+def stale() -> Q:
     """Planned items whose stored value is too old to be overwritten on its word."""
     return Q(read_at__isnull=True) | Q(read_at__lt=timezone.now() - MAX_VALUE_AGE)
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
-from crm.zoho.client import IDS_PER_READ, write_credits
+from crm.zoho.client import write_credits
 from crm.zoho.schema import text_of
 from portal.models import ApiUsage, Connection, Run, RunItem
 
@@ -105,10 +105,6 @@ def credits_left(connection: Connection) -> int | None:
         ApiUsage.objects.filter(key=connection.limit_key, hour__gte=since).aggregate(used=Sum("credits"))["used"] or 0
     )
     return max(0, connection.daily_credits - int(used))
-
-
-def reading_credits(records: int) -> int:
-    return math.ceil(records / IDS_PER_READ)
 
 
 def plan_items(run: Run, *, show: str, search: str) -> QuerySet[RunItem]:

@@ -26,8 +26,6 @@ MAX_ID_CHARACTERS = 1024
 # The `fields` parameter has the same length.
 MAX_FIELD_CHARACTERS = 1024
 COQL_PAGE_SIZE = 2000
-# Rows that page tokens reach; beyond them the walk goes on by COQL.
-PAGE_TOKEN_REACH = 100_000
 
 # Message of the BadReply for an answer without a body where there should be one.
 EMPTY = "The answer is empty."
