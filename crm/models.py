@@ -88,3 +88,21 @@ class RecordSet(models.Model):
 
     def __str__(self) -> str:
         return self.name or f"List {self.pk} of {self.module}"
+
+
+class PhoneEntry(models.Model):
+    """A telephone number in a record, in E.164: where to look for the record behind a number, in any stored format."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+")
+    module = models.CharField(max_length=60)
+    record_id = models.CharField(max_length=30)
+    number = models.CharField(max_length=20)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=("connection", "module", "record_id", "number"), name="phone_entry_unique")
+        ]
+        indexes: ClassVar = [models.Index(fields=("connection", "number"))]
+
+    def __str__(self) -> str:
+        return f"number of {self.module} {self.record_id}"

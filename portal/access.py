@@ -16,8 +16,8 @@ from portal.models import Connection, Run
 # Who acts: somebody logged in, or nobody (a command, a schedule).
 Person = User | AnonymousUser
 
-VIEWER = ("portal.view_run", "crm.view_records")
-OPERATOR = (*VIEWER, "portal.operate_run", "crm.update_records", "crm.export_records")
+VIEWER = ("portal.view_run", "crm.view_records", "telephony.view_calls")
+OPERATOR = (*VIEWER, "portal.operate_run", "crm.update_records", "crm.export_records", "telephony.process_calls")
 SUPERVISOR = (*OPERATOR, "portal.operate_any_run", "portal.approve_run", "portal.view_auditentry")
 ADMINISTRATOR = (
     *SUPERVISOR,
@@ -37,6 +37,26 @@ ADMINISTRATOR = (
     "crm.change_mandatoryfield",
     "crm.delete_mandatoryfield",
     "crm.view_mandatoryfield",
+    "telephony.configure_calls",
+    *(
+        f"telephony.{act}_{model}"
+        for act in ("add", "change", "delete", "view")
+        for model in (
+            "assignmentrules",
+            "callrule",
+            "departmentpool",
+            "excludednumber",
+            "extension",
+            "fieldmapping",
+            "leadowner",
+            "office",
+            "overwritablestatus",
+            "recipient",
+            "statusname",
+        )
+    ),
+    *(f"telephony.{act}_{model}" for act in ("change", "view") for model in ("callsettings", "mailsettings")),
+    *(f"telephony.view_{model}" for model in ("assignmentdecision", "call", "callstep", "caller", "subscription")),
     "auth.add_user",
     "auth.change_user",
     "auth.view_user",

@@ -20,6 +20,7 @@ from portal.connections import environment as environment_connections
 from portal.fields import Undecryptable, decrypt
 from portal.models import Vendor
 from portal.remote import zoho_hosts
+from portal.remote.addresses import LOOPBACK
 from portal.remote.errors import NotConfigured
 
 SAMPLE = 1000
@@ -121,7 +122,7 @@ def vendor_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     messages: list[CheckMessage] = []
     for name in VENDOR_URLS:
         parts = urlsplit(getattr(settings, name))
-        is_insecure = parts.scheme == "http" or parts.hostname in zoho_hosts.LOOPBACK
+        is_insecure = parts.scheme == "http" or parts.hostname in LOOPBACK
         if is_insecure and not settings.ALLOW_INSECURE_VENDORS:
             hint = "Use the vendor's https:// address. For a stand-in only, set ALLOW_INSECURE_VENDORS=true."
             messages.append(Error(f"{name} is on this machine or uses plain HTTP.", hint=hint, id="portal.E005"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.db.models import Choices
 
@@ -14,6 +15,7 @@ from portal import navigation
 from portal.access import Person
 from portal.connections.forms import DATA_CENTRE_NAMES
 from portal.connections.oauth_setup import CONSOLES
+from portal.connections.ringcentral_permissions import PERMISSIONS
 from portal.connections.scopes import proposed, scopes_for
 from portal.models import Connection, Run, RunItem
 from portal.remote.errors import Advice
@@ -22,7 +24,9 @@ from portal.remote.zoho_hosts import DATA_CENTRES
 SECTIONS = (
     ("pages", "What each page does"),
     ("connect", "Connecting Zoho CRM"),
+    ("phones", "Connecting RingCentral"),
     ("update", "How a bulk update goes"),
+    ("calls", "How calls become leads"),
     ("states", "What the states mean"),
     ("codes", "What the codes mean"),
     ("data-centres", "Data centres"),
@@ -34,8 +38,10 @@ PAGES: dict[str, str] = {
     "records": "Looks at the records of any module: a view, a whole module, pasted ids or the records of a run; any "
     "fields, sorted, searched, downloaded. The id of a row leads to the record, where its fields can be changed.",
     "bulk-update": "Gives a picklist field of many records a new value, after a preview of each record.",
+    "calls": "Every call of RingCentral with what was written to Zoho for it, and why not: processing, the review of calls "
+    "that several records fit, lead owners, offices.",
     "runs": "Everything that takes time: progress, the outcome of each record, the log; stop, resume, retry, restore.",
-    "schedules": "Repeats a bulk update at set hours.",
+    "schedules": "Repeats a bulk update or the processing of calls at set hours.",
     "connections": "Accounts at Zoho and RingCentral: add, authorise, check, choose the one to work with.",
     "audit": "Who did what, when and from where.",
     "admin:index": "Users and their roles, order and defaults of picklists, raw tables.",
@@ -57,11 +63,12 @@ WAITS: dict[Run.Wait, str] = {
     Run.Wait.CONFIRMATION: "The preview is ready; somebody has to look at it and confirm.",
     Run.Wait.APPROVAL: "A supervisor has to approve it.",
     Run.Wait.CREDITS: "The API credits that runs may use are spent. It goes on as credits come back over the day.",
-    Run.Wait.RATE_LIMIT: "Zoho asked for a pause. It goes on by itself.",
+    Run.Wait.RATE_LIMIT: "The vendor asked for a pause, or its requests of this minute are used up. It goes on by itself.",
     Run.Wait.RECONNECTION: "The connection has to be renewed by an administrator. It then goes on by itself.",
     Run.Wait.OUTAGE: "The vendor does not answer. It tries again by itself.",
     Run.Wait.HOUR: "It is planned for later.",
-    Run.Wait.SETTLE: "Some calls had no answer. Their records are read back in a moment.",
+    Run.Wait.SETTLE: "Some requests had no answer, and what they did is read back in a moment; or another run is reading "
+    "the same call log.",
 }
 ITEM_STATES: dict[RunItem.State, str] = {
     RunItem.State.PLANNED: "Nothing was sent for it yet.",
@@ -76,6 +83,24 @@ CONNECTION_STATES: dict[Connection.State, str] = {
     Connection.State.WORKING: "The last check or call succeeded.",
     Connection.State.RECONNECT: "The vendor does not accept it any more: authorise it again.",
     Connection.State.FAILING: "The last check found a problem, which its page names.",
+}
+CALL_STATES: dict[str, str] = {
+    "pending": "It is known from the call log; the next run decides about it and writes what is to be written.",
+    "review": "Several records have its number, or its legs do not say what came of it. Somebody has to decide, in the "
+    "review.",
+    "waiting": "All but a recording or voicemail is written; that is asked for again by itself.",
+    "done": "All that was to be written is in Zoho.",
+    "not_processed": "Nothing is written for it, by the rule that its page names, with what to change.",
+    "failed": "Something could not be written. Its page says what; “Retry” repeats that step only.",
+}
+STEP_STATES: dict[str, str] = {
+    "planned": "It is still to be written.",
+    "sent": "It was sent and has no answer yet. Before it is repeated, Zoho is asked whether it arrived.",
+    "waiting": "RingCentral does not have the file yet.",
+    "done": "Zoho confirmed it.",
+    "skipped": "There was nothing to write: it is there already, or a rule says so.",
+    "unavailable": "RingCentral does not have the file any more, or never had one.",
+    "failed": "Zoho or RingCentral refused it; code and message say why.",
 }
 
 
@@ -103,8 +128,11 @@ def context(user: Person) -> dict[str, Any]:
         "waits": _meanings(Run.Wait, WAITS),
         "item_states": _meanings(RunItem.State, ITEM_STATES),
         "connection_states": _meanings(Connection.State, CONNECTION_STATES),
+        "call_states": _meanings(_choices("Call"), CALL_STATES),
+        "step_states": _meanings(_choices("CallStep"), STEP_STATES),
         "codes": sorted(codes().items()),
         "scopes": ",".join(scopes_for(proposed())),
+        "permissions": PERMISSIONS,
         "centres": [
             (code, DATA_CENTRE_NAMES[code], centre.accounts_host, centre.crm_host, CONSOLES[code])
             for code, centre in DATA_CENTRES.items()
@@ -119,6 +147,12 @@ def codes() -> dict[str, Advice]:
     found: dict[str, Advice] = {}
     for path in dict.fromkeys(settings.RUN_KINDS.values()):
         found |= getattr(import_module(path), "CODES", {})
+    return found
+
+
+def _choices(model: str) -> type[Choices]:
+    """The states of a model of the phone side, looked up by name: the core does not import the apps."""
+    found: type[Choices] = apps.get_model("telephony", model).State
     return found
 
 

@@ -148,6 +148,50 @@ class ConcurrencySlot(models.Model):
         return f"{self.key} #{self.number}"
 
 
+class RatePermit(models.Model):
+    """One of the requests that a rate bucket allows in its window. Used at most once between two values of `free_at`."""
+
+    key = models.CharField(max_length=80, help_text="limit key")
+    bucket = models.CharField(max_length=40)
+    number = models.PositiveSmallIntegerField()
+    free_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=("key", "bucket", "number"), name="permit_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.bucket} #{self.number}"
+
+
+class RateBucket(models.Model):
+    """What the vendor's answers say about one bucket: how many requests in how many seconds."""
+
+    key = models.CharField(max_length=80, help_text="limit key")
+    bucket = models.CharField(max_length=40)
+    limit = models.PositiveSmallIntegerField()
+    window_s = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=("key", "bucket"), name="bucket_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.bucket}: {self.limit} in {self.window_s} s"
+
+
+class RateGroup(models.Model):
+    """The bucket in which the vendor counts an endpoint, where its answers name another one than was assumed."""
+
+    key = models.CharField(max_length=80, help_text="limit key")
+    endpoint = models.CharField(max_length=60)
+    bucket = models.CharField(max_length=40)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=("key", "endpoint"), name="rate_group_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: {self.bucket}"
+
+
 class ApiUsage(models.Model):
     """Calls and credits of one endpoint in one hour: the meter and the price list of what was done."""
 

@@ -28,6 +28,7 @@ NAV: tuple[Page, ...] = (
     Page("Home", "home", "home"),
     Page("Records", "records", "table", "crm.view_records", "/crm/records/"),
     Page("Bulk update", "bulk-update", "pencil", "crm.update_records", "/crm/bulk-update/"),
+    Page("Calls", "calls", "phone", "telephony.view_calls", "/calls/"),
     Page("Runs", "runs", "list-check", "portal.view_run", "/runs/"),
     Page("Schedules", "schedules", "clock", "portal.view_schedule", "/schedules/"),
     Page("Connections", "connections", "plug-connected", "portal.view_run", "/connections/"),

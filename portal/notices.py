@@ -22,26 +22,38 @@ LONG = dt.timedelta(minutes=1)
 
 def reconnect_needed(connection: Connection, reason: str) -> bool:
     """Tells the administrators that work is held until the connection is renewed. Returns whether a mail went out."""
-    target = f"connection {connection.pk}"
-    if AuditEntry.objects.filter(action=RECONNECT, target=target, at__gte=timezone.now() - QUIET).exists():
+    return attention_needed(
+        RECONNECT,
+        f"connection {connection.pk}",
+        f"Reconnect {connection.get_vendor_display()}: work is held",
+        f"The connection “{connection.name}” to {connection.get_vendor_display()} needs to be renewed.\n\n{reason}\n\n"
+        "Runs that use it are held and go on by themselves after it was renewed on the Connections page of the portal.",
+    )
+
+
+def attention_needed(action: str, target: str, subject: str, body: str) -> bool:
+    """Tells the administrators what only a person can mend, once in 24 hours for one action (in the audit) and target.
+
+    Returns whether a mail went out.
+    """
+    if AuditEntry.objects.filter(action=action, target=target, at__gte=timezone.now() - QUIET).exists():
         return False
-    audit.record(RECONNECT, actor="worker", target=target)
+    audit.record(action, actor="worker", target=target)
     addresses = list(
         User.objects.filter(groups__name="Administrator", is_active=True)
         .exclude(email="")
         .values_list("email", flat=True)
     )
-    if not addresses:
-        return False
-    body = (
-        f"The connection “{connection.name}” to {connection.get_vendor_display()} needs to be renewed.\n\n{reason}\n\n"
-        "Runs that use it are held and go on by themselves after it was renewed on the Connections page of the portal."
-    )
-    return _send(f"Reconnect {connection.get_vendor_display()}: work is held", body, addresses)
+    return _send(subject, body, addresses) if addresses else False
 
 
 def run_ended(run: Run, state: Run.State, counts: dict[str, int]) -> bool:
-    """Tells who started a long run, or one by schedule, how it ended. Returns whether a mail went out."""
+    """Tells who started a long run, or one by schedule, how it ended, unless they wanted no mail.
+
+    Returns whether a mail went out.
+    """
+    if run.parameters.get("email") is False:
+        return False
     user = run.requested_by
     is_awaited = run.trigger == Run.Trigger.SCHEDULE or (run.duration is not None and run.duration >= LONG)
     if user is None or not user.is_active or not user.email or not is_awaited or state == Run.State.STOPPED:

@@ -119,7 +119,8 @@ def kind_page(run: Run) -> dict[str, Any]:
     """What the kind says about its run; all optional.
 
     change (words), step (what goes on now), record_url (address with {key}), next_url and next_label (where a person
-    ends the wait), facts ([(name, value)]), advice (code -> Advice or None).
+    ends the wait), facts ([(name, value)]), advice (code -> Advice or None), item_words (heads of the items' first two
+    columns), without (columns of the items that this kind does not have).
     """
     page = getattr(kind_module(run), "page", None)
     return page(run) if page else {}

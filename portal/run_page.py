@@ -68,7 +68,11 @@ def items_part(request: HttpRequest, run: Run, known: dict[str, Any] | None = No
     page = known["kind_page"] if known else run_account.kind_page(run)
     selecting = next((action for action in actions if action.name == "selected"), None)
     table = ItemTable(
-        run_account.items_of(run, choice), record_url=page.get("record_url", ""), selectable=selecting is not None
+        run_account.items_of(run, choice),
+        record_url=page.get("record_url", ""),
+        selectable=selecting is not None,
+        words=page.get("item_words", ("Record id", "Name")),
+        without=page.get("without", ()),
     )
     return {
         "run": run,

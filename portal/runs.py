@@ -48,6 +48,14 @@ class LeaseLost(Exception):
     """Another worker has this run now; this one must end without a trace."""
 
 
+class Refused(Exception):
+    """A start that cannot be; the text is for people. `run` is the one that is in the way, if there is one."""
+
+    def __init__(self, message: str, run: Run | None = None) -> None:
+        super().__init__(message)
+        self.run = run
+
+
 @dataclass(frozen=True)
 class More:
     """The slice is over, the work is not."""
@@ -67,12 +75,16 @@ class Failed:
 
 @dataclass(frozen=True)
 class Pause:
-    """The run waits: for what, why in words, and until when (None: until a person acts)."""
+    """The run waits: for what, why in words, and until when (None: until a person acts).
+
+    `connection`: which one is to be renewed, where it is not the run's own.
+    """
 
     wait: Run.Wait
     detail: str
     until: dt.datetime | None = None
     is_failure: bool = False
+    connection: Connection | None = None
 
 
 Outcome = More | Done | Failed | Pause
@@ -359,8 +371,9 @@ def _settle(lease: Lease, outcome: Outcome) -> None:
             _closed(lease.run, Run.State(values["state"]), counts)
     if isinstance(outcome, Pause):
         _log_wait(lease.run, outcome)
-        if outcome.wait == Wait.RECONNECTION and lease.run.connection is not None:
-            notices.reconnect_needed(lease.run.connection, outcome.detail)
+        connection = outcome.connection or lease.run.connection
+        if outcome.wait == Wait.RECONNECTION and connection is not None:
+            notices.reconnect_needed(connection, outcome.detail)
 
 
 def _leave_unknown(lease: Lease) -> None:
@@ -377,7 +390,7 @@ def _values_after(outcome: Outcome, counts: dict[str, int], *, is_stopping: bool
     match outcome:
         case More():
             return {"state": State.STOPPING if is_stopping else State.QUEUED}
-        case Pause(wait, detail, until):
+        case Pause(wait=wait, detail=detail, until=until):
             # A wait for a known reason is no failed attempt.
             attempts = {} if outcome.is_failure else {"attempts": 0}
             state = State.STOPPING if is_stopping else State.WAITING
@@ -417,7 +430,22 @@ def _final_state(counts: dict[str, int]) -> Run.State:
 def _closed(run: Run, state: Run.State, counts: dict[str, int]) -> None:
     log(run, f"{state.label}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()) + ".")
     audit.record("run ended", actor="worker", target=run.title, run=run, state=state.value, counts=counts)
-    transaction.on_commit(lambda: notices.run_ended(run, state, counts))
+    transaction.on_commit(lambda: _tell_end(run, state, counts))
+
+
+def _tell_end(run: Run, state: Run.State, counts: dict[str, int]) -> None:
+    """Mails about the end. Where the kind sends its own, they take the place of the notice to who started the run.
+
+    Nothing that goes wrong here changes how the run ended.
+    """
+    ended = getattr(kind_module(run), "ended", None)
+    if ended is None:
+        notices.run_ended(run, state, counts)
+        return
+    try:
+        ended(Run.objects.select_related("requested_by").get(pk=run.pk))
+    except Exception:
+        logger.exception("what follows the end of run %s failed", run.pk)
 
 
 def refresh_counts(run: Run, *, owner: str | None = None) -> dict[str, int]:
@@ -560,5 +588,6 @@ class Action:
 
 
 def kind_module(run: Run) -> Any:
-    """The module of the run's kind. It may define actions(run, user) -> [Action], page(run) -> dict and CODES."""
+    """The module of the run's kind. It may define actions(run, user) -> [Action], page(run) -> dict, CODES, and
+    ended(run), which is called once the end of the run is stored."""
     return import_module(settings.RUN_KINDS[run.kind])

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from portal import audit
+from portal import audit, runs
 from portal.access import Person
 from portal.models import Connection, Run, Schedule
 
@@ -59,6 +59,10 @@ def fire_due(now: dt.datetime | None = None) -> list[Run]:
             # One by one: a secret that no key opens spoils the reading of its own schedule only.
             schedule = due.filter(pk=pk).select_related("connection", "last_run", "owner").first()
             run = _fire(schedule, now) if schedule else None
+        except runs.Refused as refusal:
+            which = f" Run {refusal.run.pk} is at it." if refusal.run else ""
+            Schedule.objects.filter(pk=pk).update(last_note=f"Not started: {refusal}{which}"[:200])
+            continue
         except Exception as error:
             logger.exception("schedule %s could not start", pk)
             Schedule.objects.filter(pk=pk).update(last_note=f"Could not start: {type(error).__name__}"[:200])

@@ -51,6 +51,8 @@ FIELD_ENCRYPTION_KEYS: list[str] = [
 # --- hosts ----------------------------------------------------------------------------------------------------------
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Where the internet reaches the portal, for vendors that call it: https://portal.example.com
+PUBLIC_URL: str = env.str("PUBLIC_URL", default="")
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -68,6 +70,7 @@ INSTALLED_APPS = [
     "django_tables2",
     "portal",
     "crm",
+    "telephony",
 ]
 
 MIDDLEWARE = [
@@ -237,7 +240,10 @@ RUN_SETTLE_SECONDS: float = env.float("RUN_SETTLE_SECONDS", default=10.0)
 RUN_KINDS = {
     "crm.bulk_update": "crm.bulk_update",
     "crm.restore": "crm.restore",
+    "telephony.call_sync": "telephony.call_sync",
 }
+# Functions that some worker calls once an hour; named as text for the same reason.
+HOURLY_TASKS = ["portal.retention.daily", "telephony.webhook.renew_due", "telephony.spool.sweep"]
 # Set by the supervisor for the processes it starts: whose leases end when they die.
 WORKER_GROUP: str = env.str("WORKER_GROUP", default="")
 RETENTION_DAYS: int = env.int("RETENTION_DAYS", default=365)
@@ -255,6 +261,13 @@ ZOHO_HEAVY_CONCURRENCY: int = env.int("ZOHO_HEAVY_CONCURRENCY", default=10)
 ZOHO_BATCH_SIZE: int = env.int("ZOHO_BATCH_SIZE", default=100)
 # Share of the daily credits that runs leave to people and to other programs.
 CREDIT_RESERVE_PERCENT: int = env.int("CREDIT_RESERVE_PERCENT", default=20)
+# What a call costs where the organisation's prices differ: endpoint=credits;… as they stand on the home page.
+try:
+    ZOHO_CREDIT_PRICES: dict[str, int] = env.parse_value(env.str("ZOHO_CREDIT_PRICES", default=""), {"value": int})
+except ValueError as error:
+    raise ImproperlyConfigured(
+        "ZOHO_CREDIT_PRICES is not readable. Write endpoint=credits pairs such as attachments.upload=2;records.update=1."
+    ) from error
 # Credits per rolling 24 hours; 0 = derived from the organisation's edition when it is known.
 ZOHO_DAILY_CREDITS: int = env.int("ZOHO_DAILY_CREDITS", default=0)
 
@@ -264,6 +277,11 @@ RINGCENTRAL_MEDIA_URL: str = env.str("RINGCENTRAL_MEDIA_URL", default="https://m
 RINGCENTRAL_CLIENT_ID: str = env.str("RINGCENTRAL_CLIENT_ID", default="")
 RINGCENTRAL_CLIENT_SECRET: str = env.str("RINGCENTRAL_CLIENT_SECRET", default="")
 RINGCENTRAL_JWT: str = env.str("RINGCENTRAL_JWT", default="")
+# Requests a minute of each rate bucket (the documented defaults), until answers state the application's own.
+RINGCENTRAL_LIGHT_PER_MINUTE: int = env.int("RINGCENTRAL_LIGHT_PER_MINUTE", default=50)
+RINGCENTRAL_MEDIUM_PER_MINUTE: int = env.int("RINGCENTRAL_MEDIUM_PER_MINUTE", default=40)
+RINGCENTRAL_HEAVY_PER_MINUTE: int = env.int("RINGCENTRAL_HEAVY_PER_MINUTE", default=10)
+RINGCENTRAL_AUTH_PER_MINUTE: int = env.int("RINGCENTRAL_AUTH_PER_MINUTE", default=5)
 
 # Vendors over plain HTTP on the loopback interface: the stand-in. Refused in production unless said so.
 ALLOW_INSECURE_VENDORS: bool = env.bool("ALLOW_INSECURE_VENDORS", default=DEBUG)
@@ -275,6 +293,8 @@ REMOTE_MAX_ATTEMPTS: int = env.int("REMOTE_MAX_ATTEMPTS", default=4)
 REMOTE_BACKOFF_S: float = env.float("REMOTE_BACKOFF_S", default=2.0)
 # A pause longer than this is not slept through: the run waits in the queue instead.
 REMOTE_MAX_PAUSE_S: float = env.float("REMOTE_MAX_PAUSE_S", default=20.0)
+# Proxy for the calls to the vendors (https only); the host's own proxy variables are not followed by themselves.
+OUTGOING_PROXY: str = env.str("OUTGOING_PROXY", default="")
 # So many server failures in a row stop all calls of a connection; after the pause one trial call decides.
 REMOTE_BREAKER_FAILURES: int = env.int("REMOTE_BREAKER_FAILURES", default=5)
 REMOTE_BREAKER_OPEN_S: float = env.float("REMOTE_BREAKER_OPEN_S", default=30.0)

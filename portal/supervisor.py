@@ -23,7 +23,7 @@ from django_q import cluster
 from django_q.models import OrmQ
 from django_q.tasks import async_task
 
-from portal import connections, runs, schedules
+from portal import connections, hourly, runs, schedules
 from portal.models import Worker
 from portal.processes import die_with_parent
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 PING_SECONDS = 5.0
 SWEEP_SECONDS = 2.0
-RETENTION_SECONDS = 3600.0
+HOUR_SECONDS = 3600.0
 # Longer than the queue's own time-out of a task, which is the first net.
 FROZEN_SECONDS = settings.Q_CLUSTER["timeout"] + 20
 STOP_SECONDS = 60.0
@@ -84,7 +84,7 @@ class Supervisor:
         self.name = f"{socket.gethostname()}:{self.group}"
         self.child: subprocess.Popen[bytes] | None = None
         self.is_stopping = False
-        self._next_ping = self._next_sweep = self._next_retention = 0.0
+        self._next_ping = self._next_sweep = self._next_hour = 0.0
         self._started = 0.0
 
     def run(self) -> None:
@@ -149,9 +149,9 @@ class Supervisor:
         if now >= self._next_ping:
             self._next_ping = now + PING_SECONDS
             self._ping()
-        if now >= self._next_retention:
-            self._next_retention = now + RETENTION_SECONDS
-            async_task("portal.retention.daily", group="retention")
+        if now >= self._next_hour:
+            self._next_hour = now + HOUR_SECONDS
+            hourly.enqueue()
 
     def _ping(self) -> None:
         worker, _ = Worker.objects.get_or_create(name=self.name)

@@ -89,7 +89,10 @@ class RunTable(tables.Table):
 
 
 class ItemTable(tables.Table):
-    """Records of a run. `record_url` is the address of a record at the vendor with {key}, or ""."""
+    """Records of a run. `record_url` is the address of a record, at the vendor or here, with {key}, or "".
+
+    `words`: what the two first columns are called; `without`: columns that say nothing in this kind of run.
+    """
 
     select = tables.Column(TICK_ALL, empty_values=(), orderable=False)
     key = tables.Column("Record id")
@@ -103,9 +106,20 @@ class ItemTable(tables.Table):
     caption = "Records of this run"
     htmx_target = "#run-items"
 
-    def __init__(self, data: Any, *, record_url: str = "", selectable: bool = False) -> None:
-        super().__init__(data, exclude=() if selectable else ("select",))
-        self.record_url = record_url if record_url.startswith(("https://", "http://")) else ""
+    def __init__(
+        self,
+        data: Any,
+        *,
+        record_url: str = "",
+        selectable: bool = False,
+        words: tuple[str, str] = ("Record id", "Name"),
+        without: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(data, exclude=without if selectable else ("select", *without))
+        self.is_own_page = record_url.startswith("/") and not record_url.startswith("//")
+        self.record_url = record_url if self.is_own_page or record_url.startswith(("https://", "http://")) else ""
+        for name, word in zip(("key", "label"), words, strict=True):
+            self.columns[name].column.verbose_name = word
 
     def render_select(self, record: RunItem) -> str:
         return format_html(
@@ -117,10 +131,11 @@ class ItemTable(tables.Table):
     def render_key(self, record: RunItem) -> str:
         if not self.record_url:
             return format_html('<span class="mono">{}</span>', record.key)
+        address = self.record_url.replace("{key}", record.key)
+        if self.is_own_page:
+            return format_html('<a class="mono" href="{}">{}</a>', address, record.key)
         return format_html(
-            '<a class="mono" href="{}" target="_blank" rel="noopener noreferrer">{}</a>',
-            self.record_url.replace("{key}", record.key),
-            record.key,
+            '<a class="mono" href="{}" target="_blank" rel="noopener noreferrer">{}</a>', address, record.key
         )
 
     def render_before(self, record: RunItem) -> str:

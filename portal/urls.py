@@ -47,5 +47,7 @@ urlpatterns = [
     path("connections/<int:pk>/use/", connection_views.connection_use, name="connection-use"),
     path("connections/<int:pk>/remove/", connection_views.connection_remove, name="connection-remove"),
     path("crm/", include("crm.urls")),
+    path("calls/", include("telephony.urls")),
+    path("api/calls/", include("telephony.api_urls")),
     path("admin/", admin.site.urls),
 ]

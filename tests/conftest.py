@@ -55,6 +55,27 @@ def zoho(db: None, standin_url: str) -> Connection:
     return connection_to(standin_url)
 
 
+def ringcentral_connection_to(url: str, **values: Any) -> Connection:
+    """A RingCentral connection whose vendor is the stand-in at that address."""
+    defaults: dict[str, Any] = {
+        "vendor": "ringcentral",
+        "name": "Demo phones",
+        "accounts_url": url,
+        "client_id": "standin-rc-client",
+        "client_secret": "standin-rc-secret",
+        "jwt": "standin-rc-jwt",
+        "is_default": True,
+        "environment": Connection.Environment.STANDIN,
+        "state": Connection.State.WORKING,
+    }
+    return Connection.objects.create(**defaults | values)
+
+
+@pytest.fixture
+def ringcentral(db: None, standin_url: str) -> Connection:
+    return ringcentral_connection_to(standin_url)
+
+
 @pytest.fixture
 def person(db: None) -> Callable[..., User]:
     """Makes a user of a role: person("Operator")."""

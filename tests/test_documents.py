@@ -19,8 +19,8 @@ def refuse(*arguments, **values):
 socket.socket.connect = refuse
 import django
 django.setup()
-import crm, portal
-for package in (portal, crm):
+import crm, portal, telephony
+for package in (portal, crm, telephony):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if ".migrations" not in module.name:
             __import__(module.name)
@@ -29,7 +29,7 @@ assert threading.active_count() == 1, threading.enumerate()
 
 
 def commands() -> set[str]:
-    folders = ("portal/management/commands", "crm/management/commands")
+    folders = ("portal/management/commands", "crm/management/commands", "telephony/management/commands")
     return {path.stem for folder in folders for path in (ROOT / folder).glob("[a-z]*.py")}
 
 

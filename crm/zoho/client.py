@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crm.zoho.results import RowResult, rows_of
-from crm.zoho.schema import Field, Layout, Module, View
+from crm.zoho.results import RowResult, new_rows_of, rows_of
+from crm.zoho.schema import Field, Layout, Module, User, View
 from portal.remote import errors
 from portal.remote.session import RemoteSession, Reply, Request
 
@@ -31,6 +31,7 @@ COQL_PAGE_SIZE = 2000
 EMPTY = "The answer is empty."
 
 Record = dict[str, Any]
+Rows = Callable[[Any, Sequence[str]], list[RowResult | None]]
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,32 @@ class Part:
 
 @dataclass(frozen=True)
 class Write:
-    """Records of one update call, each with its id, and whatever the caller wants to recognise it by."""
+    """Records of one call, each with its id (new ones have none), and whatever the caller recognises it by."""
 
     records: Sequence[Record]
     tag: Any = None
 
     @property
     def ids(self) -> list[str]:
-        return [str(record["id"]) for record in self.records]
+        """Of the records sent; new ones are told apart by their place."""
+        return [str(record.get("id") or f"new-{place}") for place, record in enumerate(self.records)]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file for one record. `body` is a whole multipart body, as bytes or as a file with a length."""
+
+    module: str
+    record_id: str
+    body: Any
+    content_type: str
+    tag: Any = None
+
+
+def note(module: str, record_id: str, title: str, content: str) -> Record:
+    """A new note of a record, for `add_notes`. Title up to 120 characters, content up to 32,000."""
+    parent = {"module": {"api_name": module}, "id": record_id}
+    return {"Parent_Id": parent, "Note_Title": title, "Note_Content": content}
 
 
 def write_credits(records: int) -> int:
@@ -116,6 +135,17 @@ class ZohoClient:
             views += [View.parse(row) for row in self._rows(reply, "custom_views")]
             if not self._info(reply).get("more_records"):
                 return views
+            page += 1
+
+    def users(self) -> list[User]:
+        """GET /users?type=AllUsers, all pages."""
+        users: list[User] = []
+        page = 1
+        while True:
+            reply = self._get("/users", "users", type="AllUsers", page=page, per_page=PAGE_SIZE)
+            users += [User.parse(row) for row in self._rows(reply, "users")]
+            if not self._info(reply).get("more_records"):
+                return users
             page += 1
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -190,6 +220,10 @@ class ZohoClient:
             "POST", "/coql", "coql", json={"select_query": query}, credits=credits, heavy=True, repeatable=True, write=False
         )  # fmt: skip
 
+    def query(self, query: str, *, limit: int) -> list[Record]:
+        """The records of one COQL query; `limit` is the one that stands in it."""
+        return self._rows(self.coql(query, limit=limit), "data")
+
     def count(self, module: str, *, view_id: str | None = None) -> int:
         """GET /{module}/actions/count; may lag behind by minutes. Needs the search scope."""
         params = {"cvid": view_id} if view_id else {}
@@ -235,6 +269,85 @@ class ZohoClient:
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
+    def insert_many(
+        self, module: str, writes: Iterable[Write], *, automation: bool = True, assignment_rule: str = ""
+    ) -> Iterator[tuple[Write, list[RowResult | None] | errors.RemoteError]]:
+        """POST /{module} with up to 100 new records each. Never repeated by itself: Zoho knows no idempotency key.
+
+        The id of a new record is `details["id"]` of its result. `assignment_rule` is the id of a Zoho rule (`lar_id`)
+        that chooses the owners.
+        """
+        body: Record = {} if automation else {"trigger": []}
+        if assignment_rule:
+            body["lar_id"] = assignment_rule
+        yield from self._send("POST", f"/{module}", "records.insert", writes, body, new_rows_of)
+
+    def add_notes(self, writes: Iterable[Write]) -> Iterator[tuple[Write, list[RowResult | None] | errors.RemoteError]]:
+        """POST /Notes with up to 100 notes of any records: `note(...)` makes one. Never repeated by itself."""
+        yield from self._send("POST", "/Notes", "notes.insert", writes, {}, new_rows_of)
+
+    def update_notes(
+        self, writes: Iterable[Write]
+    ) -> Iterator[tuple[Write, list[RowResult | None] | errors.RemoteError]]:
+        """PUT /Notes with up to 100 notes, each with its id."""
+        yield from self._send("PUT", "/Notes", "notes.update", writes, {}, rows_of)
+
+    def _send(
+        self, method: str, path: str, endpoint: str, writes: Iterable[Write], body: Record, read: Rows
+    ) -> Iterator[tuple[Write, list[RowResult | None] | errors.RemoteError]]:
+        requests = (
+            Request(
+                method, f"{API}{path}", endpoint, json={"data": list(write.records), **body},
+                credits=write_credits(len(write.records)), heavy=len(write.records) > 10, repeatable=False, tag=write,
+            )
+            for write in writes
+        )  # fmt: skip
+        for request, result in self.session.stream(requests):
+            yield request.tag, self._outcomes(request.tag, result, read)
+
+    # --- notes and attachments of a record --------------------------------------------------------------------------
+
+    def notes_of(self, module: str, record_id: str) -> list[Record]:
+        """GET /{module}/{id}/Notes, all pages: id, Note_Title, Note_Content, youngest first."""
+        return self._related(module, record_id, "Notes", "id,Note_Title,Note_Content,Created_Time")
+
+    def attachments_of(self, module: str, record_id: str) -> list[Record]:
+        """GET /{module}/{id}/Attachments, all pages: id, File_Name, Size in bytes as text."""
+        return self._related(module, record_id, "Attachments", "id,File_Name,Size,Created_Time")
+
+    def _related(self, module: str, record_id: str, related: str, fields: str) -> list[Record]:
+        rows: list[Record] = []
+        page = 1
+        while True:
+            params = {"fields": fields, "page": page, "per_page": PAGE_SIZE}
+            reply = self._call("GET", f"/{module}/{record_id}/{related}", f"{related.lower()}.list", params=params)
+            rows += self._rows(reply, "data")
+            if not self._info(reply).get("more_records"):
+                return rows
+            page += 1
+
+    def attach_many(self, uploads: Iterable[Upload]) -> Iterator[tuple[Upload, RowResult | errors.RemoteError]]:
+        """POST /{module}/{id}/Attachments, one file a call; never repeated by itself: a second upload is a second file.
+
+        Zoho refuses more than 100 MB (413), and editions may allow less.
+        """
+        for request, result in self.session.stream(self._upload_request(upload) for upload in uploads):
+            outcome = self._outcomes(Write([{}]), result, new_rows_of)
+            if isinstance(outcome, list):
+                nothing_said = (
+                    self._bad(result, "it says nothing about the file") if isinstance(result, Reply) else result
+                )
+                yield request.tag, outcome[0] or nothing_said
+            else:
+                yield request.tag, outcome
+
+    def _upload_request(self, upload: Upload) -> Request:
+        path = f"{API}/{upload.module}/{upload.record_id}/Attachments"
+        headers = {"Content-Type": upload.content_type}
+        return Request(
+            "POST", path, "attachments.upload", data=upload.body, headers=headers, repeatable=False, tag=upload
+        )
+
     def update_many(
         self, module: str, writes: Iterable[Write], *, automation: bool
     ) -> Iterator[tuple[Write, list[RowResult | None] | errors.RemoteError]]:
@@ -279,13 +392,13 @@ class ZohoClient:
         return row
 
     def _outcomes(
-        self, write: Write, result: Reply | errors.RemoteError
+        self, write: Write, result: Reply | errors.RemoteError, read: Rows = rows_of
     ) -> list[RowResult | None] | errors.RemoteError:
         """Rows of the answer; a call refused because all its records were refused still tells about each."""
         if isinstance(result, Reply):
-            return rows_of(result.json, write.ids)
+            return read(result.json, write.ids)
         if isinstance(result, errors.Rejected) and isinstance(result.reply, dict) and "data" in result.reply:
-            return rows_of(result.reply, write.ids)
+            return read(result.reply, write.ids)
         return result
 
     def _update_request(

@@ -68,6 +68,24 @@ def rows_of(reply: Any, ids: Sequence[str]) -> list[RowResult | None]:
     return [None if index in contradicted else row for index, row in enumerate(found)]
 
 
+def new_rows_of(reply: Any, places: Sequence[str]) -> list[RowResult | None]:
+    """The outcome of each new record, which has no id yet: by its place in an answer of full length.
+
+    Of a shorter or longer answer only errors that name their place in their path are taken.
+    """
+    data = reply.get("data") if isinstance(reply, dict) else None
+    found: list[RowResult | None] = [None] * len(places)
+    if not isinstance(data, list):
+        return found
+    for number, row in enumerate(data):
+        details = _details(row)
+        path = _INDEX.match(str(details.get("json_path", "")))
+        place = int(path.group(1)) if path else number if len(data) == len(places) else None
+        if isinstance(row, dict) and place is not None and place < len(places):
+            found[place] = _row(row, details)
+    return found
+
+
 def _details(row: Any) -> dict[str, Any]:
     given = row.get("details") if isinstance(row, dict) else None
     return given if isinstance(given, dict) else {}

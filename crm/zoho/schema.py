@@ -124,6 +124,28 @@ class Layout:
         return cls(**stored | {"required": tuple(stored["required"])})
 
 
+@dataclass(frozen=True)
+class User:
+    """A user of the organisation. `is_active` is Zoho's status, which also governs whether records may be theirs."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+    is_active: bool
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> User:
+        role = data.get("role")
+        return cls(
+            id=str(data["id"]),
+            name=str(data.get("full_name") or data.get("name") or ""),
+            email=str(data.get("email") or ""),
+            role=str(role.get("name") or "") if isinstance(role, dict) else "",
+            is_active=str(data.get("status") or "").lower() == "active",
+        )
+
+
 # The field that names a record, where it is not called Name.
 NAME_FIELDS = {
     "Leads": "Full_Name",

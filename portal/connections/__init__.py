@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import transaction
 from django.db.models import ProtectedError, Q, QuerySet, TextField
 from django.db.models.functions import Cast
+from django.dispatch import Signal
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -32,6 +33,7 @@ __all__ = [
     "forget_session",
     "make_default",
     "remove",
+    "removing",
     "resolve_credentials",
     "revoke",
     "save",
@@ -44,6 +46,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+# Sent while the secrets are still there: connection and user. For apps that have something at the vendor to end.
+removing = Signal()
 
 Source = Connection.Source
 Person = AbstractBaseUser | AnonymousUser
@@ -198,12 +203,18 @@ def make_default(connection: Connection, *, user: Person, address: str | None = 
     audit.record("default connection chosen", user=user, address=address, target=_target(connection))
 
 
-@transaction.atomic
 def remove(connection: Connection, *, user: Person, address: str | None = None) -> bool:
     """Erases the secrets and the access token, and the row unless runs tell their history with it.
 
-    Returns whether the row is gone. Open runs wait for reconnection.
+    Returns whether the row is gone. Open runs wait for reconnection. Not to be used inside a transaction: what was
+    set up at the vendor is ended there first.
     """
+    removing.send_robust(sender=Connection, connection=connection, user=user)
+    return _erase(connection, user=user, address=address)
+
+
+@transaction.atomic
+def _erase(connection: Connection, *, user: Person, address: str | None) -> bool:
     AccessToken.objects.filter(connection=connection).delete()
     try:
         connection.delete()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from portal.models import Connection
-from portal.remote import errors, zoho_hosts
+from portal.models import Connection, Vendor
+from portal.remote import errors, ringcentral_hosts, zoho_hosts
 from portal.remote.errors import Advice
+from portal.remote.grants import ENDPOINT
 
 CODE_LIFE = (
     "A code works once and not for long: two minutes when Zoho sent it here, one to ten minutes (as chosen in the API "
@@ -18,10 +19,12 @@ THREE_CHECKS = (
 
 def describe(error: errors.RemoteError, connection: Connection, redirect_uri: str = "") -> Advice:
     """What happened and what to do, more exact than `errors.describe` where a connection is at stake."""
+    if connection.vendor == Vendor.RINGCENTRAL:
+        return _of_ringcentral(error, connection)
     by_code = _by_code(error.code, connection, redirect_uri)
     if by_code is not None:
         return by_code
-    if isinstance(error, errors.BadReply) and error.endpoint == "oauth.token":
+    if isinstance(error, errors.BadReply) and error.endpoint == ENDPOINT:
         return Advice(
             f"{_server(connection)} answered without an access token; it may not be an accounts server.", THREE_CHECKS
         )
@@ -30,12 +33,8 @@ def describe(error: errors.RemoteError, connection: Connection, redirect_uri: st
             f"The connection is not set up completely: {error.message}",
             "Correct it under “Edit”, or the environment variables that define it. An address must be one of Zoho's.",
         )
-    if isinstance(error, errors.Unavailable) and not isinstance(error, errors.CircuitOpen) and error.status is None:
-        return Advice(
-            f"No answer over the network from {_server(connection)}: {error.message}",
-            "Check the network of this server: name resolution, firewall, outgoing HTTPS. Nothing is wrong with the "
-            "credentials as far as is known.",
-        )
+    if _is_network(error):
+        return _of_network(error, connection)
     if isinstance(error, errors.Unauthorized) and error.code == "INVALID_TOKEN":
         return Advice(
             "The API refuses an access token that the accounts server has just granted.",
@@ -43,6 +42,37 @@ def describe(error: errors.RemoteError, connection: Connection, redirect_uri: st
             "account lives and authorise again.",
         )
     return errors.describe(error)
+
+
+def _of_ringcentral(error: errors.RemoteError, connection: Connection) -> Advice:
+    if isinstance(error, errors.NotConfigured):
+        return Advice(
+            f"The connection is not set up completely: {error.message}",
+            "Correct it under “Edit”, or the environment variables that define it. The server must be RingCentral's.",
+        )
+    if _is_network(error):
+        return _of_network(error, connection)
+    if error.endpoint == ENDPOINT and isinstance(error, errors.BadReply):
+        return Advice(
+            f"{_server(connection)} answered without an access token; it may not be RingCentral's API server.",
+            f"Use {ringcentral_hosts.DEFAULT_SERVER}, or the server that RingCentral named for this account.",
+        )
+    if error.endpoint == ENDPOINT and isinstance(error, errors.Unauthorized):
+        code = f" ({error.code})" if error.code else ""
+        return Advice(f"RingCentral refused the login{code}. ({errors.reference(error)})", error.message)
+    return errors.describe(error)
+
+
+def _is_network(error: errors.RemoteError) -> bool:
+    return isinstance(error, errors.Unavailable) and not isinstance(error, errors.CircuitOpen) and error.status is None
+
+
+def _of_network(error: errors.RemoteError, connection: Connection) -> Advice:
+    return Advice(
+        f"No answer over the network from {_server(connection)}: {error.message}",
+        "Check the network of this server: name resolution, firewall, outgoing HTTPS. Nothing is wrong with the "
+        "credentials as far as is known.",
+    )
 
 
 def _server(connection: Connection) -> str:

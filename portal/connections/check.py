@@ -9,16 +9,17 @@ from django.conf import settings
 from portal import audit, connections, runs
 from portal.checks import is_writable
 from portal.connections import Person
+from portal.connections import ringcentral as connection_ringcentral
 from portal.connections import zoho as connection_zoho
 from portal.connections.findings import Examination, Finding
 from portal.models import Connection, Vendor
-from portal.remote import errors, zoho_hosts
+from portal.remote import errors, ringcentral_hosts, zoho_hosts
 
 State = Connection.State
 
 
 def check(connection: Connection, *, user: Person | None = None, address: str | None = None) -> list[Finding]:
-    """Runs all steps and writes their outcome to the row. About ten calls, each of one or two credits.
+    """Runs all steps and writes their outcome to the row. About ten calls at Zoho, five at RingCentral (one heavy).
 
     Never raises RemoteError: what the vendor did is in the findings. Runs that waited for this connection go on when
     it works. Not to be used inside a transaction.
@@ -29,8 +30,7 @@ def check(connection: Connection, *, user: Person | None = None, address: str | 
         if connection.vendor == Vendor.ZOHO:
             connection_zoho.examine(examination)
         else:
-            examination.add("Access token", "skip", "No feature uses this vendor yet, so it was not called.")
-            examination.ends(State.UNCHECKED)
+            connection_ringcentral.examine(examination)
     examination.write()
     if examination.values.get("state") == State.WORKING:
         runs.reconnected(connection)
@@ -65,6 +65,8 @@ def _configuration(examination: Examination) -> bool:
             zoho_hosts.data_centre_of(found.accounts_url)
             for url in filter(None, (connection.api_domain, found.api_domain)):
                 zoho_hosts.checked_api_url(url)
+        else:
+            ringcentral_hosts.server_origin(found.accounts_url)
     except errors.NotConfigured as error:
         examination.add_error(step, error)
         examination.ends(State.RECONNECT, error.message)

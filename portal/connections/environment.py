@@ -11,7 +11,7 @@ from django.utils.crypto import salted_hmac
 
 from portal import runs
 from portal.models import AccessToken, Connection, Vendor
-from portal.remote import zoho_hosts
+from portal.remote import ringcentral_hosts, zoho_hosts
 from portal.remote.credentials import Credentials
 from portal.remote.errors import NotConfigured
 
@@ -51,7 +51,7 @@ def accounts_url(vendor: str) -> str:
     """The address that the variables name; Zoho's default is the US data centre, as documented in `.env.example`."""
     if vendor == Vendor.ZOHO:
         return str(settings.ZOHO_ACCOUNTS_URL or zoho_hosts.accounts_url("US"))
-    return str(settings.RINGCENTRAL_SERVER_URL)
+    return str(settings.RINGCENTRAL_SERVER_URL or ringcentral_hosts.DEFAULT_SERVER)
 
 
 def credentials(vendor: str) -> Credentials:
@@ -70,7 +70,7 @@ def credentials(vendor: str) -> Credentials:
     return Credentials(
         client_id=settings.RINGCENTRAL_CLIENT_ID,
         client_secret=settings.RINGCENTRAL_CLIENT_SECRET,
-        accounts_url=settings.RINGCENTRAL_SERVER_URL,
+        accounts_url=ringcentral_hosts.server_origin(accounts_url(vendor)),
         jwt=settings.RINGCENTRAL_JWT,
     )
 

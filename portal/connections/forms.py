@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
-from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from portal import connections
 from portal.connections import environment as environment_connections
 from portal.connections import scopes as connection_scopes
 from portal.models import Connection, Vendor
-from portal.remote import errors, zoho_hosts
+from portal.remote import errors, ringcentral_hosts, zoho_hosts
 
 DATA_CENTRE_NAMES = {
     "US": "United States",
@@ -43,26 +41,29 @@ class ConnectionForm(forms.ModelForm):
     """A stored connection. `secrets()` gives what was entered; which secrets a vendor needs is checked here."""
 
     accounts_url = forms.URLField(
-        label="Accounts address",
+        label="Accounts or server address",
         required=False,
         assume_scheme="https",
-        help_text="Only instead of a data centre: the base or the full token address, for example a stand-in's.",
+        help_text="Zoho: only instead of a data centre. RingCentral: empty for https://platform.ringcentral.com.",
     )
     api_domain = forms.URLField(
         label="API address",
         required=False,
         assume_scheme="https",
-        help_text="Usually empty: Zoho names it. Needed for a sandbox, for example https://sandbox.zohoapis.eu.",
+        help_text="Zoho only, usually empty: Zoho names it. Needed for a sandbox, for example https://sandbox.zohoapis.eu.",
     )
     upload_url = forms.URLField(
-        label="Upload address", required=False, assume_scheme="https", help_text="Usually empty. For bulk imports only."
+        label="Upload address",
+        required=False,
+        assume_scheme="https",
+        help_text="Zoho only, usually empty. For bulk imports.",
     )
     concurrency = forms.IntegerField(
         label="Calls at once",
         min_value=1,
         max_value=50,
         initial=10,
-        help_text="Zoho allows 5 to 25 calls in flight, depending on the edition.",
+        help_text="Zoho allows 5 to 25 calls in flight, depending on the edition; RingCentral counts by the minute.",
     )
     field_order = (
         "vendor", "name", "data_centre", "accounts_url", "client_id", "client_secret", "refresh_token", "jwt",
@@ -70,7 +71,7 @@ class ConnectionForm(forms.ModelForm):
     )  # fmt: skip
     client_secret = SecretField("Client secret")
     refresh_token = SecretField("Refresh token", help_text="Zoho only. Leave empty to authorise in the next step.")
-    jwt = SecretField("JWT credential", help_text="RingCentral only.")
+    jwt = SecretField("JWT credential", help_text="RingCentral only, from Credentials in its Developer Console.")
 
     class Meta:
         model = Connection
@@ -86,10 +87,10 @@ class ConnectionForm(forms.ModelForm):
             "concurrency",
             "daily_credits",
         )
-        labels = {"client_id": "Client id", "user_email": "E-mail address of the CRM user"}
+        labels = {"client_id": "Client id", "user_email": "E-mail address of the user"}
         help_texts = {
-            "user_email": "Who authorises the connection. The check says when that person is no longer active.",
-            "daily_credits": "API credits per 24 hours, 0 when not known; the check fills it in from the edition.",
+            "user_email": "Who authorises the connection or made the JWT. The check says when that person is no longer active.",
+            "daily_credits": "Zoho only: API credits per 24 hours, 0 when not known; the check fills it in from the edition.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -167,14 +168,15 @@ class ConnectionForm(forms.ModelForm):
                 self.add_error(name, error.message)
 
     def _clean_ringcentral(self, data: dict[str, Any]) -> None:
-        url = str(data.get("accounts_url") or settings.RINGCENTRAL_SERVER_URL)
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-        is_local = host in zoho_hosts.LOOPBACK and settings.ALLOW_INSECURE_VENDORS
-        if not is_local and (parts.scheme != "https" or not f".{host}".endswith(".ringcentral.com")):
-            self.add_error("accounts_url", f"{host or 'This'} is not a server of RingCentral.")
-        data["accounts_url"] = zoho_hosts.origin(url)
-        data["data_centre"] = ""
+        """The server address, production's by default, ends up in the row. Raises NotConfigured."""
+        if not self.instance.pk and not data.get("jwt"):
+            self.add_error("jwt", "Enter the JWT credential.")
+        for name in ("data_centre", "api_domain", "upload_url"):
+            if name in data:
+                data[name] = ""
+        if "accounts_url" not in self.errors:
+            entered = data.get("accounts_url") or environment_connections.accounts_url(Vendor.RINGCENTRAL)
+            data["accounts_url"] = ringcentral_hosts.server_origin(str(entered))
 
     def secrets(self) -> dict[str, str]:
         """Entered secrets of the vendor, by column; empty ones mean: keep what is stored."""

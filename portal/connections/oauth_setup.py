@@ -25,6 +25,7 @@ from portal.connections.findings import Finding
 from portal.connections.zoho import api_centre
 from portal.models import Connection
 from portal.remote import errors, zoho_hosts
+from portal.remote.addresses import origin
 from portal.remote.credentials import Credentials
 from portal.remote.errors import Advice
 from portal.remote.grants import TokenAnswer
@@ -156,13 +157,13 @@ def _answering_server(connection: Connection, named: str) -> str:
     except errors.NotConfigured:
         is_known = False
     else:
-        is_known = not is_local or zoho_hosts.origin(named) == own
+        is_known = not is_local or origin(named) == own
     if not is_known:
         raise Refused(
             "The answer names an accounts server that is not Zoho's; the code was not sent there.",
             "Start again from this page. If it happens again, something between this server and Zoho changes answers.",
         )
-    return zoho_hosts.origin(named)
+    return origin(named)
 
 
 def _exchange(connection: Connection, server: str, code: str, redirect_uri: str) -> TokenAnswer:

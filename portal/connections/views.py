@@ -30,6 +30,7 @@ from portal.connections import scopes as connection_scopes
 from portal.connections.check import check
 from portal.connections.findings import Finding, findings_of
 from portal.connections.forms import AuthoriseForm, CodeForm, ConnectionForm, TemporaryConnectionForm
+from portal.connections.ringcentral_permissions import PERMISSIONS
 from portal.connections.temporary import forget_session, open_temporary
 from portal.models import AccessToken, Connection, Vendor
 from portal.remote import zoho_hosts
@@ -119,6 +120,7 @@ def _page(
         "authorise_form": authorise_form or AuthoriseForm(),
         "code_form": code_form or CodeForm(),
         "proposed_scopes": ",".join(connection_scopes.scopes_for(connection_scopes.proposed())),
+        "permissions": PERMISSIONS,
         "refused": refused.advice if refused else None,
     }
     response = render(request, "portal/connection.html", context, status=400 if refused else 200)
@@ -153,7 +155,8 @@ def connection_new(request: HttpRequest) -> HttpResponse:
             user=request.user,
             address=client_address(request),
         )
-        messages.success(request, f"The connection “{row}” was added. Authorise it or check it now.")
+        step = "Authorise it or check it now." if row.vendor == Vendor.ZOHO else "Check it now."
+        messages.success(request, f"The connection “{row}” was added. {step}")
         return redirect(row)
     return render(request, "portal/connection_form.html", {"form": form, "connection": None})
 

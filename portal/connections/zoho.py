@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.utils import timezone
 
 from portal import connections
+from portal.connections import access_token
 from portal.connections import environment as environment_connections
 from portal.connections import scopes as connection_scopes
 from portal.connections.editions import SOURCE
 from portal.connections.findings import Examination
 from portal.connections.probes import ModuleAccess, Organisation, Probes, is_about_permission, module_to_read
-from portal.models import AccessToken, Connection
+from portal.models import Connection
 from portal.remote import errors, zoho_hosts
+from portal.remote.addresses import LOOPBACK
 
 State = Connection.State
 Environment = Connection.Environment
@@ -26,15 +26,13 @@ ENVIRONMENTS: dict[str, Environment] = {
     "developer": Environment.DEVELOPER,
 }
 REAUTHORISE = "Authorise the connection again with this scope ticked; a token keeps the scopes it was granted with."
-# A younger access token is proof enough that the refresh token works; Zoho grants ten in ten minutes.
-PROOF_AGE_S = 600
 # In the report: the figure that a check found, to tell it from one that a person entered.
 DERIVED_CREDITS = "derived_credits"
 
 
 def examine(examination: Examination) -> None:
     last = examination.connection.last_success_at
-    if not _token(examination):
+    if not access_token.proved(examination):
         return
     _data_centre(examination)
     with connections.session_for(examination.connection, read_only=True) as session:
@@ -54,38 +52,10 @@ def examine(examination: Examination) -> None:
         )
 
 
-def _token(examination: Examination) -> bool:
-    """Proves that the refresh token still works: an access token older than ten minutes is renewed for it."""
-    step, connection = "Access token", examination.connection
-    try:
-        token = connections.current_tokens.current(connection)
-        issued_at = _token_row(connection).get("issued_at")
-        if issued_at is not None and (timezone.now() - issued_at).total_seconds() > PROOF_AGE_S:
-            token = connections.current_tokens.refresh(connection, bad_generation=token.generation)
-    except errors.Unauthorized as error:
-        examination.add_error(step, error)
-        examination.ends(State.RECONNECT, error.message)
-        return False
-    except errors.RateLimited as error:
-        examination.add_error(step, error)
-        return False
-    except errors.RemoteError as error:
-        examination.add_error(step, error)
-        examination.ends(State.RECONNECT if isinstance(error, errors.NotConfigured) else State.FAILING, error.message)
-        return False
-    examination.add(step, "ok", "Zoho grants access tokens to this connection.")
-    return True
-
-
-def _token_row(connection: Connection) -> dict[str, Any]:
-    columns = ("issued_at", "expires_at", "api_domain")
-    return AccessToken.objects.filter(connection_id=connection.pk).values(*columns).first() or {}
-
-
 def api_centre(url: str) -> str:
     """Data centre of an API address, LOCAL on the loopback interface, empty when it is not known."""
     host = urlsplit(url).hostname or ""
-    if host in zoho_hosts.LOOPBACK:
+    if host in LOOPBACK:
         return zoho_hosts.LOCAL
     for centre in zoho_hosts.DATA_CENTRES.values():
         domain = centre.api_host.removeprefix("www.")
@@ -102,7 +72,7 @@ def _data_centre(examination: Examination) -> None:
     step, connection = "Data centre", examination.connection
     found = connections.resolve_credentials(connection)
     accounts = zoho_hosts.data_centre_of(found.accounts_url)
-    api = api_centre(str(_token_row(connection).get("api_domain", "")))
+    api = api_centre(str(access_token.facts(connection).get("api_domain", "")))
     if api == accounts:
         label = "this machine (stand-in)" if accounts == zoho_hosts.LOCAL else accounts
         examination.add(step, "ok", f"Accounts server and API agree: {label}.")
@@ -227,7 +197,7 @@ def _user(examination: Examination, probes: Probes) -> None:
 
 def _age(examination: Examination) -> None:
     connection = examination.connection
-    row = _token_row(connection)
+    row = access_token.facts(connection)
     issued_at, expires_at = row.get("issued_at"), row.get("expires_at")
     facts = []
     if issued_at and expires_at:

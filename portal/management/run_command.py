@@ -17,10 +17,16 @@ BAR_WIDTH = 30
 class RunCommand(BaseCommand):
     """Exit status: 0 all ok (or queued), 1 finished with failures or not to the end, 2 wrong use or configuration."""
 
+    # Whether a person may choose another connection than the default one.
+    takes_connection = True
+    # What the run's items are called.
+    items = "records"
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--wait", action="store_true", help="Work the run in this process and show its progress.")
         parser.add_argument("--json", action="store_true", help="End with one line that is a JSON object.")
-        parser.add_argument("--connection", help="Name of the connection; without it the default one.")
+        if self.takes_connection:
+            parser.add_argument("--connection", help="Name of the connection; without it the default one.")
 
     def connection(self, options: dict[str, Any], vendor: str = Vendor.ZOHO) -> Connection:
         connections.sync_environment()
@@ -47,6 +53,14 @@ class RunCommand(BaseCommand):
 
     def finish(self, run: Run, options: dict[str, Any]) -> None:
         """Waits if asked to, says what came of it, and ends with the right status."""
+        run = self.work_out(run, options)
+        if options["json"]:
+            self.stdout.write(json.dumps(account_of(run)))
+        if options["wait"] and not self.is_success(run):
+            sys.exit(1)
+
+    def work_out(self, run: Run, options: dict[str, Any]) -> Run:
+        """Waits if asked to and says what came of it; returns the run as it is then."""
         if options["wait"]:
             run = runs.run_here(run.pk, report=self._show_progress)
             if self.stderr.isatty():
@@ -55,17 +69,14 @@ class RunCommand(BaseCommand):
         self.stdout.write(f"Run {run.pk}, {run.get_state_display().lower()}: {run.title}. See {run.get_absolute_url()}")
         if options["wait"]:
             self.stdout.write(
-                f"{run.planned:,} records: {run.ok:,} ok, {run.failed:,} failed, {run.skipped:,} skipped, "
+                f"{run.planned:,} {self.items}: {run.ok:,} ok, {run.failed:,} failed, {run.skipped:,} skipped, "
                 f"{run.unknown:,} unknown, {run.remaining:,} not sent."
             )
             if run.wait:
                 self.stdout.write(f"It waits {run.get_wait_display()}. {run.wait_detail}".strip())
             if run.error:
                 self.stdout.write(run.error)
-        if options["json"]:
-            self.stdout.write(json.dumps(account_of(run)))
-        if options["wait"] and not self.is_success(run):
-            sys.exit(1)
+        return run
 
     def is_success(self, run: Run) -> bool:
         return run.state == Run.State.FINISHED

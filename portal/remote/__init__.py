@@ -1,1 +1,1 @@
-"""The one way to call an API: budget, breaker, token, send, classify, retry or raise."""
+"""The one way to call an API: budget, breaker, token, rate bucket, send, classify, retry or raise."""

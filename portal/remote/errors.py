@@ -123,8 +123,8 @@ def _at(moment: dt.datetime) -> str:
 _WORDS: tuple[tuple[type[RemoteError], str, str], ...] = (
     (
         MissingScope,
-        "The connection to {name} is not allowed to call {call}.",
-        "Authorise the connection again with the missing scope; trying again does not help.",
+        "The connection to {name} is not allowed to call {call}.{lacks}",
+        "{grant} Trying again does not help.",
     ),
     (
         Unauthorized,
@@ -139,7 +139,7 @@ _WORDS: tuple[tuple[type[RemoteError], str, str], ...] = (
     (
         RateLimited,
         "{name} accepts no more calls to {call} at the moment.",
-        "Nothing to do: runs go on by themselves. Lower the concurrency of the connection if it happens often.",
+        "Nothing to do: runs go on by themselves.{often}",
     ),
     (
         CircuitOpen,
@@ -171,8 +171,42 @@ _WORDS: tuple[tuple[type[RemoteError], str, str], ...] = (
 )
 
 
+# Short names of the vendors in the codes by which people and documents call the common errors.
+_PREFIXES = {"Zoho CRM": "ZOHO", "RingCentral": "RC"}
+# Zoho's codes for a record whose data it does not take.
+_DATA_CODES = frozenset(
+    {"INVALID_DATA", "MANDATORY_NOT_FOUND", "DUPLICATE_DATA", "PATTERN_NOT_MATCHED", "EXPECTED_FIELD_MISSING"}
+    | {"DEPENDENT_FIELD_MISSING", "DEPENDENT_MISMATCH", "MAPPING_MISMATCH"}
+)
+
+
+def reference(error: RemoteError) -> str:
+    """Code of a common error, shown beside its words: RC-401, RC-429, ZOHO-401, ZOHO-422; empty for others."""
+    prefix = _PREFIXES.get(error.service)
+    if prefix is None:
+        return ""
+    if isinstance(error, Unauthorized):
+        return f"{prefix}-401"
+    if isinstance(error, RateLimited):
+        return f"{prefix}-429"
+    if isinstance(error, Rejected) and (error.status == 422 or error.code in _DATA_CODES):
+        return f"{prefix}-422"
+    return ""
+
+
+# Where a right comes from, by vendor: what the connection's account lacks is added there.
+_GRANTS = {
+    "Zoho CRM": "Authorise the connection again with the missing scope.",
+    "RingCentral": "Give the right to the application in the Developer Console (code CMN-401) or to the role of the "
+    "JWT's user in the admin portal (other codes).",
+}
+
+
 def describe(error: RemoteError, *, with_time: bool = True) -> Advice:
-    """Words for people: what happened to what, and what to do; `with_time` adds when the next attempt is due."""
+    """Words for people: what happened to what, and what to do; `with_time` adds when the next attempt is due.
+
+    The code of a common error stands at the end of what happened.
+    """
     name, call = error.service, error.endpoint
     says = f" {error.message}"
     if error.message == NO_EXPLANATION:
@@ -181,7 +215,18 @@ def describe(error: RemoteError, *, with_time: bool = True) -> Advice:
         says = f" {name} says: {error.message}"
     says += "" if says.endswith((".", "!", "?", "…")) else "."
     what, remedy = next((what, remedy) for kind, what, remedy in _WORDS if isinstance(error, kind))
-    what = what.format(name=name, call=call, says=says)
+    permission = error.details.get("permissionName")
+    field = error.details.get("api_name")
+    what = what.format(name=name, call=call, says=says, lacks=f" It lacks {permission}." if permission else "")
+    remedy = remedy.format(
+        grant=_GRANTS.get(name, _GRANTS["Zoho CRM"]),
+        often=" Lower the concurrency of the connection if it happens often." if name == "Zoho CRM" else "",
+    )
+    code = reference(error)
+    if code.endswith("422") and isinstance(field, str):
+        what += f" Field: {field}."
+    if code:
+        what += f" ({code})"
     if error.outcome_unknown:
         what += " Whether it took effect is not known."
         remedy = "Read the record back before sending it again. " + remedy

@@ -1,4 +1,4 @@
-"""Token requests and answers of each vendor: which form is posted where, and what the answer means.
+"""Token requests and answers of Zoho: which form is posted where, and what the answer means.
 
 Zoho (accounts documentation, official SDK): errors arrive as HTTP 200 with {"error": …}, so only an `access_token` in
 the body is success. `expires_in` is seconds; legacy answers have milliseconds there and seconds in `expires_in_sec`.
@@ -15,7 +15,6 @@ from typing import Any
 
 import requests
 
-from portal.models import Vendor
 from portal.remote import zoho_hosts
 from portal.remote.credentials import Credentials
 from portal.remote.errors import BadReply, NotConfigured, RateLimited, RemoteError, Unauthorized, Unavailable
@@ -40,11 +39,9 @@ class TokenAnswer:
     scope: str = ""
 
 
-def refresh_request(vendor: str, credentials: Credentials) -> requests.PreparedRequest:
+def token_request(credentials: Credentials) -> requests.PreparedRequest:
     """The request for a new access token. Raises NotConfigured when something is missing."""
-    if vendor != Vendor.ZOHO:
-        raise NotConfigured("This vendor is not supported.", service=vendor or "?", endpoint=ENDPOINT)
-    _require(credentials, "client_id", "client_secret", "refresh_token", "accounts_url")
+    require(credentials, zoho_hosts.SERVICE, "client_id", "client_secret", "refresh_token", "accounts_url")
     form = {
         "grant_type": "refresh_token",
         "client_id": credentials.client_id,
@@ -56,7 +53,7 @@ def refresh_request(vendor: str, credentials: Credentials) -> requests.PreparedR
 
 def code_request(credentials: Credentials, code: str, redirect_uri: str) -> requests.PreparedRequest:
     """The request that turns an authorisation code (or a self-client's code, without redirect_uri) into tokens."""
-    _require(credentials, "client_id", "client_secret", "accounts_url")
+    require(credentials, zoho_hosts.SERVICE, "client_id", "client_secret", "accounts_url")
     form = {
         "grant_type": "authorization_code",
         "client_id": credentials.client_id,
@@ -69,16 +66,15 @@ def code_request(credentials: Credentials, code: str, redirect_uri: str) -> requ
 
 
 def revoke_request(credentials: Credentials) -> requests.PreparedRequest:
-    _require(credentials, "refresh_token", "accounts_url")
+    require(credentials, zoho_hosts.SERVICE, "refresh_token", "accounts_url")
     return _post(credentials, "/oauth/v2/token/revoke", {"token": credentials.refresh_token})
 
 
-def _require(credentials: Credentials, *names: str) -> None:
+def require(credentials: Credentials, service: str, *names: str) -> None:
+    """Raises NotConfigured with the names of what is not there."""
     missing = [name.replace("_", " ") for name in names if not getattr(credentials, name)]
     if missing:
-        raise NotConfigured(
-            f"The connection has no {' and no '.join(missing)}.", service=zoho_hosts.SERVICE, endpoint=ENDPOINT
-        )
+        raise NotConfigured(f"The connection has no {' and no '.join(missing)}.", service=service, endpoint=ENDPOINT)
 
 
 def _post(credentials: Credentials, path: str, form: Mapping[str, str]) -> requests.PreparedRequest:
@@ -93,13 +89,13 @@ def _post(credentials: Credentials, path: str, form: Mapping[str, str]) -> reque
 
 def read_answer(answer: Answer, credentials: Credentials, now: dt.datetime) -> TokenAnswer:
     """The token, or the RemoteError that says why there is none."""
-    body = _json(answer)
+    body = json_of(answer)
     token = body.get("access_token")
     if answer.status >= 300 or not isinstance(token, str) or not token:
         raise _refusal(answer, body, now)
     return TokenAnswer(
         access_token=token,
-        expires_in_s=_life_s(body),
+        expires_in_s=life_s(body),
         api_domain=_api_domain(body, credentials),
         refresh_token=str(body.get("refresh_token") or ""),
         scope=str(body.get("scope") or ""),
@@ -108,13 +104,14 @@ def read_answer(answer: Answer, credentials: Credentials, now: dt.datetime) -> T
 
 def check_revoked(answer: Answer, now: dt.datetime) -> None:
     """Raises the error of a revocation that did not work; a token that is already unknown counts as revoked."""
-    body = _json(answer)
+    body = json_of(answer)
     if body.get("status") == "success" or body.get("error") in {"invalid_code", "invalid_token"}:
         return
     raise _refusal(answer, body, now)
 
 
-def _json(answer: Answer) -> dict[str, Any]:
+def json_of(answer: Answer) -> dict[str, Any]:
+    """The body where it is a JSON object; empty otherwise."""
     try:
         body = json.loads(answer.body)
     except ValueError:
@@ -122,7 +119,8 @@ def _json(answer: Answer) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _life_s(body: Mapping[str, Any]) -> int:
+def life_s(body: Mapping[str, Any]) -> int:
+    """Seconds that the token lives."""
     try:
         life = int(body.get("expires_in_sec") or body.get("expires_in") or DEFAULT_LIFE_S)
     except (TypeError, ValueError):

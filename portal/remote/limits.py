@@ -1,12 +1,13 @@
-"""What a call must pass before it may be sent: the shared pause, the credits, the slots of its limit."""
+"""What a call must pass before it may be sent: the shared pause, the credits, the slots and the rate bucket."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from portal.models import Connection
 from portal.remote import retries
+from portal.remote.buckets import Buckets, Permit
 from portal.remote.errors import CreditsExhausted, RateLimited, RemoteError
 from portal.remote.messages import Request
 from portal.remote.meter import Meter, free_again_at
@@ -38,8 +39,9 @@ class Limits:
         self._now = now
         self.meter = Meter(state, connection.daily_credits, now=now, monotonic=monotonic)
         owner = owner_name()
+        self.buckets = Buckets(state.key, traits, now=now, monotonic=monotonic)
         self._all = Slots(state.key, connection.concurrency, owner, now=now, monotonic=monotonic)
-        heavy = traits.heavy_limit()
+        heavy = traits.heavy_limit() if traits.heavy_limit is not None else connection.concurrency
         self._heavy = (
             Slots(f"{state.key}:heavy", heavy, owner, now=now, monotonic=monotonic)
             if heavy < connection.concurrency
@@ -64,7 +66,7 @@ class Limits:
         """Raises CreditsExhausted when a run would touch the reserve. People may use it."""
         if not self._is_run:
             return
-        retry_at = self.meter.refusal(request.credits)
+        retry_at = self.meter.refusal(request.price)
         if retry_at is not None:
             raise CreditsExhausted(
                 "The call was not sent: the credits that are left today are reserved for people.",
@@ -93,12 +95,40 @@ class Limits:
             elif self._heavy is not None:
                 self._heavy.release(slot)
 
-    def pause_after(self, error: RateLimited, named: dt.datetime | None, attempt: int) -> dt.datetime:
+    def permit(self, request: Request) -> Permit | RateLimited | None:
+        """Leave of the request's rate bucket; the error that says when to come back; None where there are no buckets."""
+        if not self.buckets:
+            return None
+        bucket = self.buckets.bucket_of(request.endpoint, request.bucket)
+        found = self.buckets.acquire(bucket)
+        if isinstance(found, Permit):
+            return found
+        return RateLimited(
+            f"The call was not sent: the requests of the group “{bucket}” are used up for now.",
+            retry_at=found,
+            service=self._traits.service,
+            endpoint=request.endpoint,
+        )
+
+    def pause_after(
+        self,
+        error: RateLimited,
+        named: dt.datetime | None,
+        attempt: int,
+        headers: Mapping[str, str],
+        permit: Permit | None,
+    ) -> dt.datetime:
         """Stops every worker after a 429, also those not refused yet. Returns when this call may be sent again.
 
         `named` is the vendor's Retry-After. Without it: a backoff, or for spent credits the hour that gives some back.
+        Where the vendor counts by buckets, only the refused one pauses, unless the refusal concerns all.
         """
         now = self._now()
+        if permit is not None:
+            until, is_global = self.buckets.refused(permit.bucket, error.code, headers, named)
+            if is_global:
+                self._state.pause(until, error.code or "rate limit")
+            return until
         if isinstance(error, CreditsExhausted):
             until = named or min(free_again_at(self._state.key, now, 1), now + CREDITS_PAUSE)
             self._state.pause(until, CREDITS)

@@ -1,7 +1,7 @@
-"""Access tokens: one row per connection, refreshed by one process while all others wait for its result.
+"""Access tokens: one row per connection, renewed by one process while all others wait for its result.
 
-Zoho grants 10 tokens in 10 minutes per refresh token, so a token is shared by all workers, a refusal is remembered in
-RemoteState, and nobody asks again before its time.
+Zoho grants 10 tokens in 10 minutes per refresh token, RingCentral 5 logins a minute, so a token is shared by all
+workers, a refusal is remembered in RemoteState, and nobody asks again before its time.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import datetime as dt
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 
 import requests
 from django.db.models import F, Q
 from django.utils import timezone
 
-from portal.models import AccessToken, Connection
-from portal.remote import grants, redact, zoho_hosts
+from portal.models import AccessToken, Connection, Vendor
+from portal.remote import grants, redact, ringcentral_grants, zoho_hosts
+from portal.remote.buckets import Buckets, Permit
 from portal.remote.credentials import Credentials, of_row
 from portal.remote.errors import (
     BadReply,
@@ -30,27 +32,32 @@ from portal.remote.errors import (
     Unavailable,
 )
 from portal.remote.grants import ENDPOINT, TokenAnswer
+from portal.remote.replies import retry_after
 from portal.remote.slots import is_dead_here, owner_name
 from portal.remote.state import SharedState
 from portal.remote.transport import Answer, HttpTransport, NoAnswer, NotSent, Timeouts, Transport
-from portal.remote.vendors import traits_of
+from portal.remote.vendors import AUTH_BUCKET, traits_of
 
 logger = logging.getLogger(__name__)
 
 SLACK = dt.timedelta(minutes=5)
-# Two attempts and their pause fit into one lease.
-LEASE = dt.timedelta(seconds=30)
+# Two attempts and their pause fit into one lease, and the lease into the time for which others wait.
+LEASE = dt.timedelta(seconds=38)
 TIMEOUTS = Timeouts(connect_s=3.0, read_s=10.0, total_s=13.0)
 ATTEMPTS = 2
 ATTEMPT_PAUSE_S = 1.0
+# RingCentral's token guide: 10 seconds after a failure or a time-out, at once never.
+LOGIN_PAUSE_S = 10.0
 POLL_S = 0.1
 LONGEST_WAIT_S = 40.0
-# Zoho blocks until its ten minutes are over.
+# Zoho blocks until its ten minutes are over, RingCentral for one minute.
 THROTTLE_FIRST_S, THROTTLE_LONGEST_S = 60.0, 600.0
 OUTAGE_FIRST_S, OUTAGE_LONGEST_S = 5.0, 300.0
 REFUSED_S = 600.0
 _OUTAGE = "unavailable"
 _THROTTLE = "throttled"
+# Each module has token_request(credentials) and read_answer(answer, credentials, now).
+_GRANTS: Mapping[str, ModuleType] = {Vendor.ZOHO: grants, Vendor.RINGCENTRAL: ringcentral_grants}
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Token:
     value: str = field(repr=False)
     api_domain: str
     generation: int
+    issued_at: dt.datetime
     expires_at: dt.datetime
 
 
@@ -129,7 +137,7 @@ class Tokens:
     def exchange_code(self, credentials: Credentials, *, code: str, redirect_uri: str = "") -> TokenAnswer:
         """Tokens for an authorisation code. Used once and at once: a code lives a minute or two."""
         redact.remember(code, credentials.client_secret)
-        answer = self._post(lambda: grants.code_request(credentials, code, redirect_uri), attempts=1)
+        answer = self._post(lambda: grants.code_request(credentials, code, redirect_uri), attempts=1, pause_s=0)
         granted = grants.read_answer(answer, credentials, self._now())
         redact.remember(granted.access_token, granted.refresh_token)
         return granted
@@ -159,7 +167,7 @@ class Tokens:
     def revoke(self, credentials: Credentials) -> None:
         """Ends the refresh token at the vendor."""
         redact.remember(credentials.refresh_token)
-        answer = self._post(lambda: grants.revoke_request(credentials), attempts=ATTEMPTS)
+        answer = self._post(lambda: grants.revoke_request(credentials), attempts=ATTEMPTS, pause_s=ATTEMPT_PAUSE_S)
         grants.check_revoked(answer, self._now())
 
     # --- the row ------------------------------------------------------------------------------------------------------
@@ -212,9 +220,10 @@ class Tokens:
         """Asks the vendor while `owner` has the claim."""
         redact.remember(credentials.client_secret, credentials.refresh_token, credentials.jwt)
         row = self._row(connection)
+        grant = _GRANTS[connection.vendor]
         try:
-            answer = self._post(lambda: grants.refresh_request(connection.vendor, credentials), attempts=ATTEMPTS)
-            granted = grants.read_answer(answer, credentials, self._now())
+            answer = self._post_counted(connection, lambda: grant.token_request(credentials))
+            granted: TokenAnswer = grant.read_answer(answer, credentials, self._now())
             redact.remember(granted.access_token)
             is_stored = self._store(row.pk, granted, refresh_owner=owner)
         except RemoteError as error:
@@ -224,30 +233,73 @@ class Tokens:
         if state.row().pause_until is not None:
             state.change(pause_until=None, pause_reason="", failures=0)
         mark_connection(connection, working=True)
+        if traits_of(connection).names_scopes:
+            _note_scopes(connection, granted)
         if not is_stored:
             # The claim ran out or was withdrawn; the token is good for this caller all the same.
-            ends = self._now() + dt.timedelta(seconds=granted.expires_in_s)
-            return Token(granted.access_token, granted.api_domain, row.generation, ends)
+            now = self._now()
+            ends = now + dt.timedelta(seconds=granted.expires_in_s)
+            return Token(granted.access_token, granted.api_domain, row.generation, now, ends)
         return _token(self._row(connection))
 
-    def _post(self, build: Callable[[], requests.PreparedRequest], *, attempts: int) -> Answer:
-        """Sends a token request; a failing server gets one more chance where repeating does no harm."""
+    def _post_counted(self, connection: Connection, build: Callable[[], requests.PreparedRequest]) -> Answer:
+        """One token request, within the vendor's bucket for them where it has one."""
+        traits = traits_of(connection)
+        if AUTH_BUCKET not in traits.buckets:
+            return self._post(build, attempts=ATTEMPTS, pause_s=ATTEMPT_PAUSE_S, service=traits.service)
+        buckets = Buckets(connection.limit_key, traits, now=self._now, monotonic=time.monotonic)
+        permits: list[Permit] = []
+
+        def admit() -> dt.datetime | None:
+            found = buckets.acquire(AUTH_BUCKET)
+            if not isinstance(found, Permit):
+                return found
+            permits.append(found)
+            return None
+
+        answer = self._post(build, attempts=ATTEMPTS, pause_s=LOGIN_PAUSE_S, service=traits.service, admit=admit)
+        buckets.learn(ENDPOINT, answer.status, answer.headers, permits[-1])
+        return answer
+
+    def _post(
+        self,
+        build: Callable[[], requests.PreparedRequest],
+        *,
+        attempts: int,
+        pause_s: float,
+        service: str = zoho_hosts.SERVICE,
+        admit: Callable[[], dt.datetime | None] | None = None,
+    ) -> Answer:
+        """Sends a token request; a failing server gets one more chance where repeating does no harm.
+
+        `admit` says before each attempt when there is room for it, None for now.
+        """
         transport = self._transport or HttpTransport(1)
         try:
             prepared = build()
             for left in range(attempts - 1, -1, -1):
+                retry_at = admit() if admit is not None else None
+                if retry_at is not None:
+                    raise RateLimited(
+                        "No login was tried: as many as are allowed were made a moment ago.",
+                        retry_at=retry_at,
+                        service=service,
+                        endpoint=ENDPOINT,
+                    )
                 try:
                     answer = transport.send(prepared, TIMEOUTS)
                 except (NotSent, NoAnswer) as error:
                     if not left:
                         raise Unavailable(
-                            f"The token server gave no answer ({error}).", service=zoho_hosts.SERVICE, endpoint=ENDPOINT
+                            f"The token server gave no answer ({error}).", service=service, endpoint=ENDPOINT
                         ) from None
                 else:
                     logger.info("%s HTTP %d in %d ms", ENDPOINT, answer.status, answer.elapsed_ms)
-                    if answer.status < 500 or not left:
+                    # Who names a time is not asked before it.
+                    is_final = answer.status < 500 or retry_after(answer.headers, self._now()) is not None
+                    if is_final or not left:
                         return answer
-                self._sleep(ATTEMPT_PAUSE_S)
+                self._sleep(pause_s)
         finally:
             if self._transport is None:
                 transport.close()
@@ -284,8 +336,8 @@ class Tokens:
             )
 
     def _remember_failure(self, connection: Connection, credentials: Credentials, error: RemoteError) -> None:
-        if isinstance(error, NotConfigured):
-            return
+        if isinstance(error, NotConfigured) or (isinstance(error, RateLimited) and error.status is None):
+            return  # nothing was asked: there is nothing that the vendor said
         state = self._state(connection)
         failures = state.row().failures
         until = self._now() + dt.timedelta(seconds=REFUSED_S)
@@ -296,6 +348,8 @@ class Tokens:
             code = _THROTTLE
         elif isinstance(error, Unavailable | BadReply):
             until = self._now() + dt.timedelta(seconds=min(OUTAGE_LONGEST_S, OUTAGE_FIRST_S * 2 ** min(failures, 9)))
+            if isinstance(error, CircuitOpen):
+                until = max(until, error.retry_at)
             code = _OUTAGE
         state.change(pause_until=until, pause_reason=f"{code}:{credentials.fingerprint}", failures=F("failures") + 1)
         if isinstance(error, Unauthorized):
@@ -314,10 +368,18 @@ def mark_connection(connection: Connection, *, working: bool, reason: str = "") 
     connection.state, connection.state_reason = Connection.State.RECONNECT, reason
 
 
+def _note_scopes(connection: Connection, granted: TokenAnswer) -> None:
+    """What the vendor grants from now on, if it is something else than before."""
+    scopes = ",".join(granted.scope.replace(",", " ").split())
+    if scopes and scopes != connection.scopes:
+        Connection.objects.filter(pk=connection.pk).update(scopes=scopes)
+        connection.scopes = scopes
+
+
 def _token(row: AccessToken) -> Token:
     if row.expires_at is None:
         raise AssertionError("a usable token has an end")
-    return Token(row.value, row.api_domain, row.generation, row.expires_at)
+    return Token(row.value, row.api_domain, row.generation, row.issued_at or row.expires_at - 2 * SLACK, row.expires_at)
 
 
 tokens = Tokens()

@@ -16,19 +16,27 @@ class Outgoing:
     """Encoded once, because files can be read only once; signed anew for each attempt."""
 
     def __init__(self, request: Request, api_domain: str, traits: Traits) -> None:
+        if hasattr(request.data, "seek"):
+            # Its length counts from where it stands, and an earlier call may have read it to its end.
+            request.data.seek(0)
         self._prepared = _encoded(request, api_domain, traits)
         body: Any = self._prepared.body
-        self._start: int | None = body.tell() if hasattr(body, "seek") else None
-        if self._start is None and not isinstance(body, str | bytes | None):
+        self._is_file = hasattr(body, "seek")
+        if not self._is_file and not isinstance(body, str | bytes | None):
             raise TypeError("A body must be bytes, text, a form or a file: a second attempt reads it again.")
 
-    def signed(self, authorization: str) -> requests.PreparedRequest:
-        """A copy with this header; a body that is an open file starts at its beginning again."""
+    def signed(self, authorization: str, received: int = 0) -> requests.PreparedRequest:
+        """A copy with this header; a body that is an open file starts at its beginning again.
+
+        `received`: bytes of the answer that are here already, so that only the rest is asked for.
+        """
         prepared = self._prepared.copy()
         prepared.headers["Authorization"] = authorization
-        if self._start is not None:
+        if received:
+            prepared.headers["Range"] = f"bytes={received}-"
+        if self._is_file:
             body: Any = prepared.body
-            body.seek(self._start)
+            body.seek(0)
         return prepared
 
 
@@ -40,8 +48,9 @@ def _encoded(request: Request, api_domain: str, traits: Traits) -> requests.Prep
     traits.check_url(url)
     headers = {
         "User-Agent": USER_AGENT,
-        "Accept": "*/*" if request.stream else "application/json",
-        "Accept-Encoding": "gzip, deflate",
+        "Accept": "*/*" if request.is_streamed else "application/json",
+        # Files are packed already, and only unpacked lengths can be compared with what arrived.
+        "Accept-Encoding": "identity" if request.is_streamed else "gzip, deflate",
         **(request.headers or {}),
     }
     try:

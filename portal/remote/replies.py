@@ -25,6 +25,8 @@ from portal.remote.transport import Answer
 from portal.remote.vendors import Traits
 
 MESSAGE_LIMIT = 200
+# Code of a download that is larger than the caller takes.
+TOO_LARGE = "TOO_LARGE"
 # Statuses of 5xx that no repetition changes: the address is wrong, not the server ill.
 NEVER_BETTER = frozenset({501, 505})
 
@@ -35,7 +37,7 @@ def request_id_of(headers: Mapping[str, str], traits: Traits) -> str:
 
 def credits_remaining(headers: Mapping[str, str], traits: Traits) -> int | None:
     """Credits left today according to the vendor; Zoho sends the header only after half of them are used."""
-    value = headers.get(traits.credits_header, "")
+    value = headers.get(traits.credits_header, "") if traits.credits_header else ""
     return int(value) if value.isascii() and value.isdigit() else None
 
 
@@ -65,6 +67,8 @@ def read(answer: Answer, request: Request, traits: Traits, now: dt.datetime) -> 
     request_id = request_id_of(answer.headers, traits)
     if not (200 <= answer.status < 300 or answer.status == 304):
         raise _error(answer, request, traits, now, request_id)
+    if request.is_streamed and answer.truncated:
+        raise too_large(request, traits, answer.status)
     return Reply(
         status=answer.status,
         headers=answer.headers,
@@ -74,6 +78,17 @@ def read(answer: Answer, request: Request, traits: Traits, now: dt.datetime) -> 
         elapsed_ms=answer.elapsed_ms,
         request=request,
         file=answer.file,
+    )
+
+
+def too_large(request: Request, traits: Traits, status: int) -> Rejected:
+    megabytes = request.largest_file / 1_000_000
+    return Rejected(
+        f"The file is larger than the {megabytes:,.1f} MB that are accepted here.",
+        service=traits.service,
+        endpoint=request.endpoint,
+        status=status,
+        code=TOO_LARGE,
     )
 
 
@@ -114,52 +129,28 @@ def _json_of_error(answer: Answer) -> Any:
         return None
 
 
-def error_object(body: Any) -> dict[str, Any]:
-    """The object that explains an error: the body itself, or the only entry of its single list.
-
-    Zoho wraps the error of a call on one record as {"data": [{…}]}.
-    """
-    if not isinstance(body, dict):
-        return {}
-    if "code" not in body and "error" not in body and len(body) == 1:
-        inner = next(iter(body.values()))
-        if isinstance(inner, list) and len(inner) == 1 and isinstance(inner[0], dict):
-            return inner[0]
-    return body
-
-
-def error_code(body: Mapping[str, Any], traits: Traits) -> str:
-    """The vendor's code. Zoho's older bodies have {"code": 429, "error": "TOO_MANY_REQUESTS"}: words win."""
-    for key in traits.error_keys:
-        value = body.get(key)
-        if isinstance(value, str) and value and not value.isdigit():
-            return value[:60]
-    return ""
-
-
 def _error(answer: Answer, request: Request, traits: Traits, now: dt.datetime, request_id: str) -> RemoteError:
     reply = _json_of_error(answer)
-    body = error_object(reply)
-    code = error_code(body, traits)
-    message = body.get("message") or body.get("error_description") or body.get("error_info")
-    text = redact(message)[:MESSAGE_LIMIT] if isinstance(message, str) else NO_EXPLANATION
-    details = body.get("details")
+    body = traits.read_error(reply)
+    text = redact(body.message)[:MESSAGE_LIMIT] or NO_EXPLANATION
     facts: dict[str, Any] = {
         "service": traits.service,
         "endpoint": request.endpoint,
         "status": answer.status,
-        "code": code,
-        "details": details if isinstance(details, dict) else {},
+        "code": body.code,
+        "details": body.details,
         "request_id": request_id,
     }
-    kind = _class(answer.status, code, traits)
+    kind = _class(answer.status, body.code, traits)
     if kind is RateLimited:
         remaining = credits_remaining(answer.headers, traits)
-        spent = remaining == 0 or traits.credits_pattern.search(text) is not None
+        spent = remaining == 0 or (traits.credits_pattern is not None and bool(traits.credits_pattern.search(text)))
         limited = CreditsExhausted if spent else RateLimited
         return limited(text, retry_at=retry_after(answer.headers, now) or now, **facts)
     if kind is Rejected:
         return Rejected(text, reply=reply, **facts)
+    if kind is MissingScope and body.permission:
+        text = f"{text.rstrip('.')}. Missing permission: {body.permission}."
     if kind is Unavailable:
         facts["outcome_unknown"] = request.is_write
     return kind(text, **facts)

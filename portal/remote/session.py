@@ -22,9 +22,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from portal.models import Connection
-from portal.remote import replies, retries
+from portal.remote import downloads, replies, retries
 from portal.remote.attempts import Job, Later, Sent, Ticket
 from portal.remote.breaker import Breaker, Gate
+from portal.remote.buckets import Permit
 from portal.remote.credentials import Credentials, of_row
 from portal.remote.errors import (
     CircuitOpen,
@@ -41,7 +42,7 @@ from portal.remote.oauth import Token, Tokens, mark_connection
 from portal.remote.outgoing import Outgoing
 from portal.remote.state import SharedState
 from portal.remote.streaming import Flight, Stream
-from portal.remote.transport import HttpTransport, NoAnswer, NotSent, Timeouts, Transport
+from portal.remote.transport import Answer, FileFailed, HttpTransport, NoAnswer, NotSent, Timeouts, Transport
 from portal.remote.vendors import traits_of
 
 __all__ = ["RemoteSession", "Reply", "Request"]
@@ -50,6 +51,8 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 0.05
 SUCCESS_SHOWN_EVERY = dt.timedelta(minutes=1)
+# A run that waits for one file beyond its lease would be taken over by another worker in the middle of it.
+LEASE_MARGIN_S = 10.0
 
 
 class RemoteSession:
@@ -75,11 +78,14 @@ class RemoteSession:
         self._owns_transport = transport is None
         state = SharedState(connection.limit_key, now=now, monotonic=monotonic)
         self.limits = Limits(connection, self.traits, state, is_run=purpose == "run", now=now, monotonic=monotonic)
+        self._is_run = purpose == "run"
         self._breaker = Breaker(state)
         self._tokens = Tokens(resolve_credentials=resolve_credentials, transport=transport, sleep=sleep, now=now)
         self._token: Token | None = None
         self._token_checked_at = float("-inf")
         self._abandoned: list[Flight] = []
+        # Attempts that were refused for their rate and are not settled yet: nothing may follow them before.
+        self._refused: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +146,14 @@ class RemoteSession:
                 self.limits.release(flight.ticket.slots)
             elif flight.future.done():
                 sent = flight.future.result()
-                self._book(flight.job, flight.ticket, sent, self._outcome(flight.job, sent))
+                outcome = self._outcome(flight.job, sent)
+                self._book(flight.job, flight.ticket, sent, outcome)
+                if isinstance(outcome, RateLimited):
+                    self._pause_after(flight.job, flight.ticket, sent, outcome)
+                if isinstance(outcome, Reply) and outcome.file is not None:
+                    outcome.file.close()
+                flight.job.give_up_file()
+                self._refused.discard(id(flight.ticket))
             else:
                 left.append(flight)
         self._abandoned = left
@@ -154,6 +167,8 @@ class RemoteSession:
         if self.read_only and request.is_write:
             raise ReadOnly("A dry run does not send writes.", **self._facts(request))
         try:
+            if self._refused:
+                return Later(POLL_S, self._no_slot(request), is_blocked=True)
             paused_until = self.limits.paused_until()
             if paused_until is not None:
                 return self._wait(job, (paused_until - self.now()).total_seconds(), self.limits.pause_error(request))
@@ -167,14 +182,23 @@ class RemoteSession:
             slots = self.limits.acquire(request)
             if slots is None:
                 return self._wait(job, POLL_S, self._no_slot(request))
+            permit = self.limits.permit(request)
+            if isinstance(permit, RateLimited):
+                self.limits.release(slots)
+                return self._wait(job, max((permit.retry_at - self.now()).total_seconds(), POLL_S), permit)
             if gate is Gate.TRIAL and not self._breaker.claim_trial(request.time_limit_s):
                 self.limits.release(slots)
+                self._give_back(permit)
                 return self._wait(job, POLL_S, self._circuit_open(request))
         except RemoteError as error:
             error.outcome_unknown |= job.uncertain
             raise
         job.attempt += 1
-        return Ticket(prepared, token, slots, is_trial=gate is Gate.TRIAL)
+        return Ticket(prepared, token, slots, is_trial=gate is Gate.TRIAL, permit=permit)
+
+    def _give_back(self, permit: Permit | None) -> None:
+        if permit is not None:
+            self.limits.buckets.give_back(permit)
 
     def _wait(self, job: Job, seconds: float, error: RemoteError) -> Later:
         """Come back after `seconds` and a little; raises the error when one call would wait too long in total."""
@@ -210,7 +234,7 @@ class RemoteSession:
     def _prepared(self, job: Job, token: Token) -> requests.PreparedRequest:
         if job.outgoing is None:
             job.outgoing = Outgoing(job.request, token.api_domain, self.traits)
-        return job.outgoing.signed(self.traits.authorization.format(token=token.value))
+        return job.outgoing.signed(self.traits.authorization.format(token=token.value), job.received)
 
     def _facts(self, request: Request) -> dict[str, Any]:
         return {"service": self.traits.service, "endpoint": request.endpoint}
@@ -218,52 +242,93 @@ class RemoteSession:
     # --- transmit: no database, any thread ----------------------------------------------------------------------------
 
     def transmit(self, job: Job, ticket: Ticket) -> Sent:
-        """One attempt on the wire. Never raises for what the network or the vendor did."""
+        """One attempt on the wire. Never raises for what the network, the vendor or the receiving file did."""
         started = time.monotonic()
-        timeouts = Timeouts(settings.REMOTE_CONNECT_TIMEOUT_S, settings.REMOTE_READ_TIMEOUT_S, job.request.time_limit_s)
         try:
-            answer = self._transport.send(ticket.prepared, timeouts, to_file=job.request.stream)
+            answer = self._send(job, ticket.prepared, started + self._time_limit_s(job.request))
         except NotSent as error:
             return Sent(None, str(error), reached_vendor=False, elapsed_ms=_ms_since(started))
         except NoAnswer as error:
             return Sent(None, str(error), elapsed_ms=_ms_since(started))
+        except FileFailed as error:
+            return Sent(None, "FileFailed", elapsed_ms=_ms_since(started), local_error=error.cause)
+        except RemoteError as error:  # a redirect that must not be followed
+            return Sent(None, "Redirect", elapsed_ms=_ms_since(started), local_error=error)
         except Exception as error:  # a transport's own defect must not keep the slot, nor hide that it was sent
             logger.exception("%s broke in the transport", job.request.endpoint)
             return Sent(None, type(error).__name__, elapsed_ms=_ms_since(started))
+        if answer.status == 429:
+            self._refused.add(id(ticket))
         return Sent(answer, elapsed_ms=answer.elapsed_ms)
+
+    def _send(self, job: Job, prepared: requests.PreparedRequest, deadline: float) -> Answer:
+        """One request and, for a download, the redirects that it meets."""
+        for _ in range(downloads.MOST_REDIRECTS + 1):
+            timeouts = Timeouts(
+                settings.REMOTE_CONNECT_TIMEOUT_S, settings.REMOTE_READ_TIMEOUT_S, deadline - time.monotonic()
+            )
+            answer = self._transport.send(prepared, timeouts, to_file=downloads.target_of(job))
+            following = downloads.next_hop(answer, prepared, job.request, self.traits)
+            if following is None:
+                break
+            prepared = following
+        return answer
+
+    def _time_limit_s(self, request: Request) -> float:
+        if self._is_run and request.carries_file:
+            return min(request.time_limit_s, max(settings.RUN_LEASE_SECONDS - LEASE_MARGIN_S, LEASE_MARGIN_S))
+        return request.time_limit_s
 
     # --- settle -------------------------------------------------------------------------------------------------------
 
     def settle(self, job: Job, ticket: Ticket, sent: Sent) -> Reply | Later:
         """Books one attempt and decides: the reply, a retry later, or the raised error."""
-        outcome = self._outcome(job, sent)
-        with transaction.atomic():
-            self._book(job, ticket, sent, outcome)
+        try:
+            outcome = self._outcome(job, sent)
+            # The penalty first: with the slot given back, another worker might send into it.
+            until = self._pause_after(job, ticket, sent, outcome) if isinstance(outcome, RateLimited) else None
+            with transaction.atomic():
+                self._book(job, ticket, sent, outcome)
+        finally:
+            self._refused.discard(id(ticket))
         if isinstance(outcome, Reply):
             return outcome
+        if isinstance(outcome, Later):
+            job.attempt = 0
+            return outcome
+        job.give_up_file()
+        if isinstance(sent.local_error, Exception) and not isinstance(sent.local_error, RemoteError):
+            raise sent.local_error
         job.uncertain |= outcome.outcome_unknown
         outcome.outcome_unknown = job.uncertain
         if isinstance(outcome, Unauthorized):
             return self._after_unauthorized(job, ticket, outcome)
-        retry_at = self._retry_at(job, sent, outcome)
+        headers = sent.answer.headers if sent.answer is not None else {}
         seconds = retries.delay_s(
             job.request,
             outcome,
             attempt=job.attempt,
             sent=sent.reached_vendor,
-            retry_at=retry_at,
+            retry_at=until or replies.retry_after(headers, self.now()),
             now=self.now(),
         )
         if seconds is None:
             raise outcome
         return Later(seconds, outcome)
 
-    def _outcome(self, job: Job, sent: Sent) -> Reply | RemoteError:
+    def _outcome(self, job: Job, sent: Sent) -> Reply | RemoteError | Later:
+        """The reply or error of one attempt; Later when a download has come in part and the rest is to be fetched."""
         request = job.request
+        if isinstance(sent.local_error, RemoteError):
+            return sent.local_error
         try:
             if sent.answer is not None:
-                return replies.read(sent.answer, request, self.traits, self.now())
+                if downloads.is_part(sent.answer, request) and not downloads.add_part(sent.answer, job, self.traits):
+                    return Later(0.0, self._incomplete(request))
+                return self._reply(job, sent.answer)
         except RemoteError as error:
+            if sent.answer is not None and sent.answer.file is not None:
+                sent.answer.file.close()
             return error
         what = "No complete answer came back" if sent.reached_vendor else "No connection came about"
         return Unavailable(
@@ -272,26 +337,44 @@ class RemoteSession:
             **self._facts(request),
         )
 
-    def _book(self, job: Job, ticket: Ticket, sent: Sent, outcome: Reply | RemoteError) -> None:
-        """Slot, price, breaker and log line of one attempt."""
+    def _reply(self, job: Job, answer: Answer) -> Reply:
+        reply = replies.read(answer, job.request, self.traits, self.now())
+        if reply.file is not None:
+            reply.file.seek(0)
+            # The file is the caller's from here on.
+            job.file = None
+        return reply
+
+    def _incomplete(self, request: Request) -> Unavailable:
+        return Unavailable("Only a part of the file has come so far.", **self._facts(request))
+
+    def _book(self, job: Job, ticket: Ticket, sent: Sent, outcome: Reply | RemoteError | Later) -> None:
+        """Slot, bucket, price, breaker and log line of one attempt."""
         request = job.request
         self.limits.release(ticket.slots)
         failed = isinstance(outcome, RemoteError)
         self.limits.meter.charge(
             request.endpoint,
-            credits_spent=request.credits if sent.reached_vendor else 0,
+            credits_spent=request.price if sent.reached_vendor else 0,
             failed=failed,
             elapsed_ms=sent.elapsed_ms,
         )
-        if isinstance(outcome, Unavailable):
+        if isinstance(outcome, Unavailable) and sent.local_error is None:
             self._breaker.failed(trial=ticket.is_trial)
         else:
             self._breaker.answered(trial=ticket.is_trial)
-        status, request_id = (outcome.status, outcome.request_id)
+        status: int | None = None
+        request_id = ""
         if sent.answer is not None:
-            remaining = replies.credits_remaining(sent.answer.headers, self.traits)
+            headers = sent.answer.headers
+            status, request_id = sent.answer.status, replies.request_id_of(headers, self.traits)
+            remaining = replies.credits_remaining(headers, self.traits)
             if remaining is not None:
                 self.limits.meter.learn(remaining)
+            if ticket.permit is not None:
+                self.limits.buckets.learn(request.endpoint, status, headers, ticket.permit)
+        elif not sent.reached_vendor:
+            self._give_back(ticket.permit)
         if not failed:
             self._show_success()
         logger.info(
@@ -314,6 +397,8 @@ class RemoteSession:
         """A refused token is renewed once and the call sent once more; it had no effect, so any call may be."""
         if isinstance(error, MissingScope):
             raise error
+        if error.code in self.traits.refresh_codes and self._is_fresh(ticket.token):
+            raise self._right_missing(error)
         if job.token_renewed or error.code not in self.traits.refresh_codes:
             mark_connection(self.connection, working=False, reason=error.message)
             raise error
@@ -327,15 +412,27 @@ class RemoteSession:
         self._token_checked_at = self.monotonic()
         return Later(0.0, error)
 
-    def _retry_at(self, job: Job, sent: Sent, error: RemoteError) -> dt.datetime | None:
-        """The vendor's own time for the next attempt. A rate limit pauses everybody, with or without such a time."""
+    def _is_fresh(self, token: Token) -> bool:
+        return (self.now() - token.issued_at).total_seconds() < self.traits.fresh_token_s
+
+    def _right_missing(self, error: Unauthorized) -> MissingScope:
+        return MissingScope(
+            f"A token that was granted a moment ago is refused for this call: a right is missing. {error.message}",
+            service=error.service,
+            endpoint=error.endpoint,
+            status=error.status,
+            code=error.code,
+            details=error.details,
+            request_id=error.request_id,
+            outcome_unknown=error.outcome_unknown,
+        )
+
+    def _pause_after(self, job: Job, ticket: Ticket, sent: Sent, error: RateLimited) -> dt.datetime:
+        """A rate limit pauses everybody, with or without a time that the vendor names."""
         headers = sent.answer.headers if sent.answer is not None else {}
         named = replies.retry_after(headers, self.now())
-        if isinstance(error, RateLimited):
-            until = self.limits.pause_after(error, named, job.attempt)
-            error.retry_at = until
-            return until
-        return named
+        error.retry_at = self.limits.pause_after(error, named, job.attempt, headers, ticket.permit)
+        return error.retry_at
 
 
 def _ms_since(started: float) -> int:

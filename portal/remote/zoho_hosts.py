@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from django.conf import settings
-
+from portal.remote.addresses import LOOPBACK, checked_host, origin, refuse
 from portal.remote.errors import NotConfigured
 
 SERVICE = "Zoho CRM"
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 LOCAL = "LOCAL"
 
 
@@ -62,30 +59,11 @@ _VENDOR_DOMAIN = re.compile(
 
 
 def _refuse(message: str) -> NotConfigured:
-    return NotConfigured(message, service=SERVICE, endpoint="settings")
+    return refuse(message, SERVICE)
 
 
 def _host(url: str) -> str:
-    """Host of an address that may be used: https, or the loopback interface where settings allow it."""
-    parts = urlsplit(url.strip())
-    host = (parts.hostname or "").lower()
-    if parts.username or parts.password:
-        raise _refuse("An address of the connection holds a user name or password. Remove it.")
-    if host in LOOPBACK and parts.scheme in {"http", "https"}:
-        if settings.ALLOW_INSECURE_VENDORS:
-            return host
-        raise _refuse(f"The address {host} is on this machine, which only ALLOW_INSECURE_VENDORS=true permits.")
-    if parts.scheme != "https" or not host:
-        raise _refuse("An address of the connection does not start with https://.")
-    if parts.port not in (None, 443):
-        raise _refuse(f"The host {host} is given with an unusual port. Remove the port.")
-    return host
-
-
-def origin(url: str) -> str:
-    """Scheme, host and port of an address, without a path: both a base and a full token address are accepted."""
-    parts = urlsplit(url.strip())
-    return f"{parts.scheme}://{parts.netloc}"
+    return checked_host(url, SERVICE)
 
 
 def _centre(code: str) -> DataCentre:

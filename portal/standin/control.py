@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from datetime import datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from portal.standin.messages import JsonObject, Refusal, Reply, Request
+from portal.standin.ringcentral.control import RingCentralControl
 
 if TYPE_CHECKING:
     from portal.standin.standin import Standin
@@ -37,6 +39,9 @@ class Control:
             ("POST", "edit"): self._edit,
             ("POST", "add"): self._add,
             ("POST", "remove"): self._remove,
+            ("GET", "notes"): self._notes,
+            ("GET", "files"): self._files,
+            **RingCentralControl(lambda: standin.ringcentral).actions(),
         }
 
     def handle(self, request: Request) -> Reply:
@@ -64,6 +69,7 @@ class Control:
                 "now": standin.clock.now().isoformat(),
                 "latency_ms": standin.latency_ms,
                 "leads": standin.seed.leads,
+                "calls": standin.seed.calls,
                 "seed": standin.seed.seed,
                 "settings": asdict(zoho.settings),
                 "records": {name: len(table.ids()) for name, table in zoho.org.tables.items()},
@@ -101,6 +107,18 @@ class Control:
             rows = [standin.zoho.org.shown(table, record_id, wanted) for record_id in ids if table.exists(record_id)]
         return {"data": rows}
 
+    def _notes(self, request: Request, body: JsonObject) -> JsonObject:
+        return {"notes": self._standin.notes_of(request.query["module"], request.query["id"])}
+
+    def _files(self, request: Request, body: JsonObject) -> JsonObject:
+        """Names, sizes and SHA-256 of the attachments of a record, oldest first."""
+        files = self._standin.files_of(request.query["module"], request.query["id"])
+        return {
+            "files": [
+                {"name": name, "size": len(content), "sha256": sha256(content).hexdigest()} for name, content in files
+            ]
+        }
+
     def _writes(self, request: Request, body: JsonObject) -> JsonObject:
         return self._standin.counters.writes_of(request.query.get("module", "Leads"))
 
@@ -110,7 +128,7 @@ class Control:
     # Steering
 
     def _reset(self, request: Request, body: JsonObject) -> JsonObject:
-        self._standin.reset(leads=body.get("leads"), seed=body.get("seed"))
+        self._standin.reset(leads=body.get("leads"), seed=body.get("seed"), calls=body.get("calls"))
         return self._state(request, body)
 
     def _faults(self, request: Request, body: Any) -> JsonObject:

@@ -46,6 +46,8 @@ class Counters:
     total_calls: int = 0
     token_requests: int = 0
     unknown_endpoints: int = 0
+    penalty_violations: int = 0
+    """Calls that came while RingCentral's penalty ran and so restarted it."""
     in_flight: int = 0
     max_in_flight: int = 0
     journal: deque[JournalEntry] = field(default_factory=lambda: deque(maxlen=JOURNAL_LENGTH))
@@ -77,6 +79,10 @@ class Counters:
     def reject(self, reason: str) -> None:
         with self._lock:
             self.rejected[reason] += 1
+
+    def violate_penalty(self) -> None:
+        with self._lock:
+            self.penalty_violations += 1
 
     def spend(self, kind: str, amount: int) -> None:
         with self._lock:
@@ -114,6 +120,7 @@ class Counters:
                 "credits_used": self.credits_used,
                 "token_requests": self.token_requests,
                 "unknown_endpoints": self.unknown_endpoints,
+                "penalty_violations": self.penalty_violations,
                 "in_flight": self.in_flight,
                 "max_in_flight": self.max_in_flight,
             }

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 JsonObject = dict[str, Any]
 JSON_TYPE = "application/json;charset=UTF-8"
@@ -56,6 +56,10 @@ class Request:
             except ValueError:
                 return None
         return self.parsed_body
+
+    def query_lists(self) -> dict[str, list[str]]:
+        """Query parameters that may repeat (`type=Voice&type=Fax`); `query` has the last of each."""
+        return parse_qs(urlsplit(self.url).query, keep_blank_values=True)
 
     def form(self) -> dict[str, str]:
         """Form fields; OAuth clients may also put them in the query string."""

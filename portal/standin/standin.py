@@ -12,9 +12,11 @@ from portal.standin.control import CONTROL_PREFIX, Control
 from portal.standin.counters import Counters, JournalEntry, Writes
 from portal.standin.faults import Fault, FaultScript
 from portal.standin.messages import ConnectionDropped, JsonObject, Refusal, Reply, Request
+from portal.standin.ringcentral import RingCentral
 from portal.standin.router import Route, Router
 from portal.standin.seed import Seed
 from portal.standin.zoho import Zoho
+from portal.standin.zoho.leads import LeadNumbers
 from portal.standin.zoho.rules import REFERENCES
 from portal.standin.zoho.values import stored_value
 
@@ -43,9 +45,13 @@ class Standin:
         self.seed = seed
         self.counters = Counters()
         self.zoho = Zoho(seed, self.clock, self.lock, self.counters)
-        self._router = Router(self.zoho.routes())
+        names = [(user.full_name, user.email) for user in self.zoho.org.users.values()]
+        self.ringcentral = RingCentral(
+            seed, self.clock, self.lock, self.counters, names, LeadNumbers(self.zoho.org.tables["Leads"])
+        )
+        self._router = Router([*self.zoho.routes(), *self.ringcentral.routes()])
 
-    def reset(self, *, leads: int | None = None, seed: int | None = None) -> None:
+    def reset(self, *, leads: int | None = None, seed: int | None = None, calls: int | None = None) -> None:
         """Back to the untouched data, default settings, no faults and no latency; tokens end. The clock goes on."""
         with self.lock:
             self.faults.clear()
@@ -55,7 +61,7 @@ class Standin:
                 Seed(
                     leads=self.seed.leads if leads is None else leads,
                     seed=self.seed.seed if seed is None else seed,
-                    calls=self.seed.calls,
+                    calls=self.seed.calls if calls is None else calls,
                 )
             )
 
@@ -179,6 +185,21 @@ class Standin:
         """Deleted by somebody else: into the recycle bin."""
         with self.lock:
             self.zoho.writing.remove(self.zoho.org.table(module), record_id, by=self.zoho.org.admin.id)
+
+    def notes_of(self, module: str, record_id: str) -> list[JsonObject]:
+        """The notes of one record as the API shows them, oldest first."""
+        with self.lock:
+            notes = self.zoho.notes
+            self.zoho.org.module(module)
+            return [self.zoho.org.shown(notes.table, note_id) for note_id in notes.by_parent.get(record_id, ())]
+
+    def files_of(self, module: str, record_id: str) -> list[tuple[str, bytes]]:
+        """Name and content of the attachments of one record, oldest first."""
+        with self.lock:
+            files = self.zoho.attachments
+            self.zoho.org.module(module)
+            ids = files.by_parent.get(record_id, ())
+            return [(files.table.value(file_id, "File_Name"), files.contents[file_id]) for file_id in ids]
 
     def _stored(self, module: str, values: JsonObject) -> JsonObject:
         fields = self.zoho.org.module(module).by_name

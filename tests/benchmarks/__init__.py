@@ -1,4 +1,4 @@
-"""Measurements, not tests: `python -m tests.benchmarks.bulk_update`, `.memory`, `.pages`.
+"""Measurements, not tests: `python -m tests.benchmarks.bulk_update`, `.memory`, `.pages`, `.calls`, `.calls_memory`.
 
 Each works on a database of its own that is removed at the end: a SQLite file, or on the PostgreSQL server of
 DATABASE_URL a database beside the one named there. Django is set up here, before a script can import a model.

@@ -84,9 +84,10 @@ def _is_plain(row: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def standin(*, leads: int, latency_ms: int) -> Iterator[tuple[StandinProcess, Connection]]:
+def standin(*, leads: int, latency_ms: int, calls: int = 0) -> Iterator[tuple[StandinProcess, Connection]]:
     """A stand-in with nothing done to it yet, and the only connection, which leads to it."""
-    process = manage("standin", "--port=0", f"--leads={leads}", f"--latency-ms={latency_ms}", stdout=subprocess.PIPE)
+    data = (f"--leads={leads}", f"--calls={calls}", f"--latency-ms={latency_ms}")
+    process = manage("standin", "--port=0", *data, stdout=subprocess.PIPE)
     try:
         vendor = StandinProcess(process)
         Connection.objects.update(is_default=False)

@@ -1,10 +1,11 @@
-"""What the pages of a plan and of a run cost at 1,000 and at 100,000 records: queries, and time on the server.
+"""What the pages of a plan, of a run and of the calls cost when there is much: queries, and time on the server.
 
-The items are written straight into the database, because only the pages are measured; the time is the median of five.
+Plans and runs have 1,000 and 100,000 records, the list of calls 1,000 and 50,000. The rows are written straight into the database, because only the pages are measured; the time is the median of five.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import statistics
 from collections.abc import Callable
 
@@ -17,9 +18,10 @@ from django.utils import timezone
 from crm import bulk_update, field_update
 from portal import runs
 from portal.models import Connection, Run, RunItem
+from telephony.models import Call, CallStep, Office
 from tests.benchmarks import arena
 
-SMALL, LARGE = 1_000, 100_000
+SMALL, LARGE, CALLS = 1_000, 100_000, 50_000
 LIMIT_MS = 500
 REPEATS = 5
 CHUNK = 5_000
@@ -38,6 +40,7 @@ def main() -> None:
             for what, url in addresses(connection, user, count):
                 pages.setdefault(what, []).append(url)
         measure(arena.Table(f"Pages with {LARGE:,} records against {SMALL:,}, {kind}"), browser, pages)
+        measure_calls(browser, kind)
 
 
 def addresses(connection: Connection, user: User, count: int) -> list[tuple[str, str]]:
@@ -64,10 +67,43 @@ def addresses(connection: Connection, user: User, count: int) -> list[tuple[str,
 
 
 def measure(table: arena.Table, browser: Client, pages: dict[str, list[str]]) -> None:
+    costs = {what: [cost(browser, url) for url in urls] for what, urls in pages.items()}
+    tell(table, costs)
+
+
+def measure_calls(browser: Client, kind: str) -> None:
+    """The pages over all calls, at two sizes of the ledger one after the other."""
+    costs: dict[str, list[tuple[float, int]]] = {}
+    known = 0
+    for count in (SMALL, CALLS):
+        make_calls(known, count)
+        known = count
+        for what, url in call_pages(count):
+            costs.setdefault(what, []).append(cost(browser, url))
+    tell(arena.Table(f"Pages with {CALLS:,} calls against {SMALL:,}, {kind}"), costs)
+
+
+def call_pages(count: int) -> list[tuple[str, str]]:
+    newest = Call.objects.latest("started_at")
+    return [
+        ("calls", "/calls/"),
+        ("calls, last page", f"/calls/?page={count // 100}"),
+        ("calls that failed", "/calls/?state=failed"),
+        ("calls that are not in the CRM", "/calls/?state=not_in_crm"),
+        ("calls of one office", "/calls/?office=office-1"),
+        ("calls, searched by number", "/calls/?q=%2B17372000999"),
+        ("calls, searched by name", "/calls/?q=caller+99"),
+        ("one call", f"/calls/{newest.pk}/"),
+        ("calls that need a person", "/calls/review/"),
+        ("why no calls were processed", "/calls/why/"),
+        ("offices", "/calls/offices/"),
+        ("home", "/"),
+    ]
+
+
+def tell(table: arena.Table, costs: dict[str, list[tuple[float, int]]]) -> None:
     growing = []
-    for what, (small_url, large_url) in pages.items():
-        small_ms, small_queries = cost(browser, small_url)
-        large_ms, large_queries = cost(browser, large_url)
+    for what, ((small_ms, small_queries), (large_ms, large_queries)) in costs.items():
         label = f"{what}: {large_queries} queries"
         table.row(label, large_ms, small_ms, unit="ms", at_most=LIMIT_MS, judge_measured=True)
         if large_queries > small_queries:
@@ -91,6 +127,42 @@ def timed(act: Callable[[], object]) -> float:
     elapsed = arena.stopwatch()
     act()
     return elapsed()
+
+
+def make_calls(first: int, last: int) -> None:
+    """Calls from the place `first` to `last`, over a month and two offices, each with a lead, a note and a recording."""
+    offices = [
+        Office.objects.get_or_create(slug=f"office-{number}", defaults={"name": f"Office {number}"})[0]
+        for number in (1, 2)
+    ]
+    ringcentral, _ = Connection.objects.get_or_create(vendor="ringcentral", name="Phones", client_id="phones")
+    for start in range(first, last, CHUNK):
+        places = range(start, min(start + CHUNK, last))
+        calls = Call.objects.bulk_create([call(ringcentral, offices, place) for place in places], batch_size=500)
+        kinds = (CallStep.Kind.LEAD, CallStep.Kind.NOTE, CallStep.Kind.RECORDING)
+        CallStep.objects.bulk_create(
+            [
+                CallStep(call=each, kind=kind, position=position, state=CallStep.State.DONE)
+                for each in calls
+                if each.state == Call.State.DONE
+                for position, kind in enumerate(kinds)
+            ],
+            batch_size=500,
+        )
+
+
+def call(ringcentral: Connection, offices: list[Office], place: int) -> Call:
+    started = timezone.now() - dt.timedelta(days=30) + place * dt.timedelta(seconds=50)
+    states = (*[Call.State.DONE] * 17, Call.State.FAILED, Call.State.REVIEW, Call.State.NOT_PROCESSED)
+    number = f"+1737{2_000_000 + place:07d}"
+    return Call(
+        connection=ringcentral, key=f"s-{place:06}", office=offices[place % 2], direction=Call.Direction.INBOUND,
+        outcome=(Call.Outcome.ACCEPTED, Call.Outcome.MISSED)[place % 2], outcome_reason="Somebody answered after 6 s.",
+        started_at=started, ended_at=started + dt.timedelta(seconds=190), total_seconds=190, talk_seconds=180,
+        number=number, number_told=number, name_told=f"Caller {place}", line="+12155550100", digest="x",
+        legs=[{"at": started.isoformat(), "seconds": 180, "kind": "Accept", "result": "Accepted"}] * 4,
+        state=states[place % len(states)], reason_code="SEVERAL_MATCHES" if place % len(states) == 18 else "",
+    )  # fmt: skip
 
 
 def make(connection: Connection, user: User, count: int, wait: Run.Wait | None) -> Run:

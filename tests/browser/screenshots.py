@@ -1,7 +1,7 @@
 """Makes the pictures of the README: `python -m tests.browser.screenshots`, from the top of the repository.
 
-Starts a demo of its own, does a bulk update in it, and writes `deploy/screenshots/{home,preview,run,connections}.png`,
-1280 by 800 pixels, light, each below 200 kB. Needs Chromium. To be run by hand after the pages have changed.
+Starts a demo of its own, does a bulk update and processes calls in it, and writes
+`deploy/screenshots/{home,preview,run,calls,call,connections}.png`, 1280 by 800 pixels, light, each below 200 kB. Needs Chromium. To be run by hand after the pages have changed.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ def update(page: Page) -> None:
     page.reload()  # without what was only said at the end
 
 
+def process_calls(page: Page) -> None:
+    page.goto("/calls/?process=all")
+    page.get_by_role("button", name="Process calls").click()
+    page.locator("#run-live [data-state^=finished]").wait_for(timeout=WAIT_MS)
+    page.goto("/calls/?state=done")
+
+
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with running_demo() as demo, sync_playwright() as playwright:
@@ -55,6 +62,11 @@ def main() -> None:
         take(page, "preview")
         update(page)
         take(page, "run")
+        process_calls(page)
+        take(page, "calls")
+        page.locator("table tbody tr", has_text="Recording").locator("a").first.click()
+        page.get_by_role("heading", name="What happened").wait_for()
+        take(page, "call")
         page.goto("/")
         take(page, "home")
         visitor.close()

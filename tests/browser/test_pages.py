@@ -11,10 +11,10 @@ from tests.browser.driving import Visitor, overflow
 
 Visit = Callable[..., Visitor]
 PAGES = {
-    "viewer": ["Home", "Records", "Runs", "Connections"],
-    "operator": ["Home", "Records", "Bulk update", "Runs", "Connections"],
-    "supervisor": ["Home", "Records", "Bulk update", "Runs", "Connections", "Audit"],
-    "admin": ["Home", "Records", "Bulk update", "Runs", "Schedules", "Connections", "Audit", "Admin"],
+    "viewer": ["Home", "Records", "Calls", "Runs", "Connections"],
+    "operator": ["Home", "Records", "Bulk update", "Calls", "Runs", "Connections"],
+    "supervisor": ["Home", "Records", "Bulk update", "Calls", "Runs", "Connections", "Audit"],
+    "admin": ["Home", "Records", "Bulk update", "Calls", "Runs", "Schedules", "Connections", "Audit", "Admin"],
 }
 
 

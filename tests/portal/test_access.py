@@ -18,6 +18,7 @@ from django.utils import timezone
 from portal.access import ROLES, client_address, may_operate
 from portal.models import Connection, Run, RunItem, Schedule
 from portal.standin import Standin
+from tests.telephony.made_calls import make_call, make_office, make_owner, make_step
 
 pytestmark = pytest.mark.django_db
 
@@ -25,6 +26,8 @@ LOGGED_IN = ()
 SEE, OPERATE, MANAGE = ("portal.view_run",), ("portal.view_run", "portal.operate_run"), ("portal.manage_connections",)
 LOOK, UPDATE = ("crm.view_records",), ("crm.update_records",)
 EXPORT = ("crm.export_records",)
+CALLS = ("telephony.view_calls",)
+PROCESS, SET_UP = (*CALLS, "telephony.process_calls"), (*CALLS, "telephony.configure_calls")
 REPEAT = (*UPDATE, "portal.operate_run")
 
 # Name of the address → method that it is for, and the permissions that it asks for.
@@ -78,11 +81,38 @@ ADDRESSES: dict[str, tuple[str, tuple[str, ...]]] = {
     "records-download": ("GET", (*LOOK, *EXPORT)),
     "record": ("GET", LOOK),
     "record-edit": ("GET", (*LOOK, *UPDATE)),
+    "calls": ("GET", CALLS),
+    "calls-process": ("POST", PROCESS),
+    "calls-csv": ("GET", (*CALLS, *EXPORT)),
+    "calls-why": ("GET", CALLS),
+    "call": ("GET", CALLS),
+    "call-review": ("GET", CALLS),
+    "call-choose": ("POST", PROCESS),
+    "call-new-lead": ("POST", PROCESS),
+    "call-ignore": ("POST", PROCESS),
+    "call-again": ("POST", PROCESS),
+    "calls-of-run-again": ("POST", PROCESS),
+    "call-step-again": ("POST", PROCESS),
+    "offices": ("GET", CALLS),
+    "lead-owners": ("GET", CALLS),
+    "extensions-sync": ("POST", SET_UP),
+    "calls-test-mail": ("POST", SET_UP),
+    "lead-owners-sync": ("POST", SET_UP),
+    "lead-owner-toggle": ("POST", SET_UP),
+    "lead-owner-edit": ("POST", SET_UP),
+    "call-mappings": ("GET", SET_UP),
+    "call-mapping-preview": ("POST", SET_UP),
+    "call-statuses": ("POST", SET_UP),
+    "calls-import": ("GET", ("telephony.configure_calls",)),
+    "calls-import-apply": ("POST", ("telephony.configure_calls",)),
+    "call-webhook": ("GET", SET_UP),
+    "call-schedule-new": ("GET", ("portal.add_schedule", "telephony.process_calls")),
 }
-OPEN_TO_ALL = {"login", "healthz"}
+OPEN_TO_ALL = {"login", "healthz", "call-events"}
 # A download of customers' data is itself an act that the audit records.
-RECORDED = {"run-items-csv", "records-download", "bulk-update-plan-csv"}
-BOOKKEEPING = {"ApiUsage", "RemoteState", "ConcurrencySlot", "AccessToken", "Metadata"}
+RECORDED = {"run-items-csv", "records-download", "bulk-update-plan-csv", "calls-csv"}
+# The settings of calls are one row, made with its defaults by who asks first.
+BOOKKEEPING = {"CallSettings", "ApiUsage", "RemoteState", "ConcurrencySlot", "AccessToken", "Metadata"}
 PARAMETERS = {
     "module": "Leads", "field": "Lead_Status", "field_label": "Lead Status", "value": "Junk Lead", "automation": False,
     "allowed": ["Junk Lead"], "source": {"type": "ids", "name": "pasted ids"}, "cleaning": {},
@@ -125,6 +155,13 @@ def address_of(zoho: Connection, standin: Standin) -> Callable[[str, User | None
             pass
         if name in ("record", "record-edit"):
             return reverse(name, args=["Leads", standin.ids("Leads")[0]])
+        if name.startswith("lead-owner-"):
+            return reverse(name, args=[make_owner(make_office(), "Ana").pk])
+        if name == "call-step-again":
+            call = make_call(state="failed")
+            return reverse(name, args=[call.pk, make_step(call, "note", "failed").pk])
+        if name == "call" or name.startswith("call-"):
+            return reverse(name, args=[make_call().pk])
         if name.startswith("schedule"):
             values = {"kind": "crm.bulk_update", "cron": "0 6 * * *", "connection": zoho}
             return reverse(name, args=[Schedule.objects.create(name="Each morning", **values).pk])
@@ -198,7 +235,7 @@ def test_a_form_without_its_token_is_refused(name: str, address_of: Callable[...
 
 def rows_of_everything(without: set[str]) -> dict[str, list[Any]]:
     found = {}
-    for app in ("portal", "crm", "auth", "django_q"):
+    for app in ("portal", "crm", "telephony", "auth", "django_q"):
         for model in apps.get_app_config(app).get_models():
             if model.__name__ in without:
                 continue

@@ -17,6 +17,8 @@ from portal.access import ROLES
 from portal.models import Connection, Run, RunItem
 from portal.remote.zoho_hosts import DATA_CENTRES
 from portal.standin import Standin
+from telephony import reasons
+from telephony.models import Call, CallStep
 
 Login = Callable[..., Client]
 pytestmark = pytest.mark.django_db
@@ -36,9 +38,18 @@ def test_every_state_every_page_and_every_data_centre_is_explained(login: Login)
     assert set(help_page.WAITS) == set(Run.Wait) - {Run.Wait.NONE}
     assert set(help_page.ITEM_STATES) == set(RunItem.State)
     assert set(help_page.CONNECTION_STATES) == set(Connection.State)
+    assert set(help_page.CALL_STATES) == set(Call.State)
+    assert set(help_page.STEP_STATES) == set(CallStep.State)
     assert set(help_page.PAGES) == {page.url_name for page in navigation.NAV}
     page = login("Viewer").get(reverse("help")).content.decode()
-    for label in [*Run.State.labels, *RunItem.State.labels, *Connection.State.labels, *Run.Wait.labels[1:]]:
+    for label in [
+        *Call.State.labels,
+        *CallStep.State.labels,
+        *Run.State.labels,
+        *RunItem.State.labels,
+        *Connection.State.labels,
+        *Run.Wait.labels[1:],
+    ]:
         assert label in page
     for centre in DATA_CENTRES.values():
         assert centre.accounts_host in page
@@ -72,6 +83,13 @@ def test_every_code_that_this_program_gives_is_explained() -> None:
         given |= set(re.findall(r'(?:fail|_unknown|_store_ok)\([^"\n]*"([A-Z_]{4,})"', text))
     assert given >= {"UNCHANGED", "CONFIRMED", "READ_FAILED", "NOT_FOUND"}
     assert {code for code in given if advice(code) is None} == {"SUCCESS"}
+
+
+def test_every_reason_why_a_call_is_not_processed_is_explained() -> None:
+    text = (Path(settings.BASE_DIR) / "telephony" / "qualifying.py").read_text()
+    given = set(re.findall(r'(?:_no\(|: )"([A-Z_]{4,})"', text))
+    assert given >= {"NO_OFFICE", "EXTENSION_OFF", "INTERNAL", "EXCLUDED_NUMBER"}
+    assert given <= set(reasons.CODES)
 
 
 def test_statuses_without_a_code_are_explained_and_unknown_codes_are_not_made_up() -> None:

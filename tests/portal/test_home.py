@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from portal.models import ApiUsage, Connection, Run, Worker
+from tests.telephony.made_calls import make_call, ringcentral
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +126,40 @@ def test_people_without_a_role_see_no_runs(login: Callable[..., Client]) -> None
     assert "finished run" not in page_of(login(None))
 
 
+def test_the_calls_of_ones_offices_that_need_somebody_are_told(login: Callable[..., Client]) -> None:
+    for state in ("review", "review", "failed", "waiting", "pending", "done"):
+        make_call(state=state)
+    page = re.sub(r"\s+", " ", page_of(login("Viewer")))
+    for words in (
+        "2 need a person",
+        "1 failed",
+        "1 to be processed",
+        "1 waits for media",
+        "6 calls",
+        "Not processed yet",
+    ):
+        assert words in page
+    assert "Nothing needs you." in page
+    assert "Nothing needs you." not in page_of(login("Operator"))
+    run = make_run(Run.State.FINISHED)
+    Run.objects.update(kind="telephony.call_sync")
+    assert f"Run {run.pk}</a>, the last one, made" in page_of(login("Viewer", name="another"))
+
+
+def test_quick_actions_are_for_those_who_may_take_them(login: Callable[..., Client]) -> None:
+    assert "Process missed calls" not in page_of(login("Viewer"))
+    page = page_of(login("Operator"))
+    assert 'href="/calls/?process=accepted"' in page
+    assert 'href="/calls/?process=missed"' in page
+
+
+def test_the_first_steps_with_calls_are_shown_once_phones_are_connected(login: Callable[..., Client]) -> None:
+    client = login("Administrator")
+    assert "First steps with calls" not in page_of(client)
+    ringcentral()
+    assert "First steps with calls" in page_of(client)
+
+
 @pytest.mark.parametrize("rows", [1, 30])
 def test_home_takes_the_same_number_of_queries_for_1_and_for_30_runs(
     login: Callable[..., Client], rows: int, django_assert_max_num_queries: Any
@@ -131,5 +168,12 @@ def test_home_takes_the_same_number_of_queries_for_1_and_for_30_runs(
     client = login("Supervisor")
     for _ in range(rows):
         make_run(Run.State.FINISHED_WITH_ERRORS, finished_at=timezone.now(), connection=connection)
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(17):
         client.get("/")
+
+
+def test_open_calls_whose_recordings_are_about_to_be_deleted_are_told(login: Callable[..., Client]) -> None:
+    make_call(state="waiting", started_at=timezone.now() - timedelta(days=80))
+    make_call(state="done", started_at=timezone.now() - timedelta(days=80))
+    make_call(state="waiting", started_at=timezone.now() - timedelta(days=5))
+    assert "1 open call older than 76 days" in page_of(login("Operator"))

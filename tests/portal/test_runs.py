@@ -35,7 +35,7 @@ def begin(items: int = 0, **values: Any) -> Run:
 
 
 def soon() -> dt.datetime:
-    return timezone.now() + dt.timedelta(minutes=5)
+    return timezone.now() + dt.timedelta(days=1)
 
 
 def ago(**span: float) -> dt.datetime:

@@ -39,6 +39,7 @@ urlpatterns = [
     path("", page, name="home"),
     path("crm/records/", page, name="records"),
     path("crm/bulk-update/", page, name="bulk-update"),
+    path("calls/", page, name="calls"),
     path("runs/", page, name="runs"),
     path("connections/", page, name="connections"),
     path("schedules/", page, name="schedules"),

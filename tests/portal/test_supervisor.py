@@ -65,7 +65,7 @@ def boss(monkeypatch: pytest.MonkeyPatch, killed: Any) -> supervisor.Supervisor:
     monkeypatch.setattr(supervisor.subprocess, "Popen", popen)
     monkeypatch.setattr(supervisor.db.connections, "close_all", lambda: None)
     boss = supervisor.Supervisor()
-    boss._next_sweep = boss._next_ping = boss._next_retention = float("inf")
+    boss._next_sweep = boss._next_ping = boss._next_hour = float("inf")
     boss.started = started
     Worker.objects.create(name=boss.name)
     boss._start("")

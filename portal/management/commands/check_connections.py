@@ -15,7 +15,7 @@ from portal.models import Connection
 
 class Command(BaseCommand):
     help = (
-        "Checks each connection: configuration, token, data centre, organisation, credits, user, scopes. Exit status: "
+        "Checks each connection: configuration, token, organisation, user, scopes, one read of each feature. Exit status: "
         "0 all ok, 1 remarks or failures, 2 nothing is configured."
     )
 
@@ -33,8 +33,9 @@ class Command(BaseCommand):
         status = _status(checked, counts)
         if not checked:
             self.stderr.write(
-                "No connection is configured. Set ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET and ZOHO_REFRESH_TOKEN, or add one "
-                "on the Connections page."
+                "No connection is configured. Set ZOHO_CLIENT_ID, ZOHO_CLIENT_SECRET and ZOHO_REFRESH_TOKEN (for "
+                "RingCentral RINGCENTRAL_CLIENT_ID, RINGCENTRAL_CLIENT_SECRET and RINGCENTRAL_JWT), or add one on the "
+                "Connections page."
             )
         if options["json"]:
             state = {0: "finished", 1: "finished_with_errors", 2: "not_configured"}[status]

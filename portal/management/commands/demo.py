@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -23,13 +24,18 @@ from django.db import connections as database
 
 from portal import connections
 from portal.connections import check as connection_check
+from portal.models import Connection, Vendor
 from portal.processes import die_with_parent
+from telephony import demo_offices
 
 # For made-up data behind the loopback interface only.
 PASSWORD = "demo"  # noqa: S105
 PEOPLE = (("viewer", "Viewer"), ("operator", "Operator"), ("supervisor", "Supervisor"), ("admin", "Administrator"))
 LEADS = 12_000
+CALLS = 400
 LATENCY_MS = 150
+# RingCentral's own limits (10 recordings a minute) would make a first look at a week of calls take a quarter of an hour.
+CALLS_PER_MINUTE = 300
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
@@ -56,7 +62,7 @@ class Command(BaseCommand):
 
 
 def prepare() -> None:
-    """Database, people and a checked connection, with the demo's own settings."""
+    """Database, people, checked connections and offices, with the demo's own settings."""
     call_command("migrate", verbosity=0)
     for name, role in PEOPLE:
         user, _ = User.objects.get_or_create(username=name, defaults={"is_staff": role == "Administrator"})
@@ -65,11 +71,17 @@ def prepare() -> None:
             user.save()
         user.groups.add(Group.objects.get(name=role))
     connections.sync_environment()
-    connection = connections.choose(None)
-    if connection is None:
-        raise CommandError("The demo's connection is missing.", returncode=2)
-    connection_check.check(connection)
+    zoho, ringcentral = _checked(Vendor.ZOHO), _checked(Vendor.RINGCENTRAL)
+    demo_offices.set_up(ringcentral, zoho, User.objects.get(username="admin"))
     database.close_all()
+
+
+def _checked(vendor: str) -> Connection:
+    connection = connections.choose(None, vendor)
+    if connection is None:
+        raise CommandError(f"The demo's connection to {Vendor(vendor).label} is missing.", returncode=2)
+    connection_check.check(connection)
+    return connection
 
 
 class Demo:
@@ -92,9 +104,10 @@ class Demo:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._stop)
         try:
-            self._start("stand-in", "standin", f"--port={self.standin_port}", f"--leads={LEADS}",
+            self._start("stand-in", "standin", f"--port={self.standin_port}", f"--leads={LEADS}", f"--calls={CALLS}",
                         f"--latency-ms={LATENCY_MS}", output=subprocess.DEVNULL)  # fmt: skip
-            self._until_answers(f"http://127.0.0.1:{self.standin_port}/_standin/state", "stand-in")
+            self._until_answers(f"{self._vendor}/_standin/state", "stand-in")
+            self._widen_limits()
             self._prepare()
             self._start("worker", "worker")
             self._start_web()
@@ -110,24 +123,43 @@ class Demo:
             f"\nThe portal is ready:  http://127.0.0.1:{self.port}/\n"
             f"Log in as:            {names}\n"
             f"Password:             {PASSWORD}\n"
-            f"{LEADS:,} made-up leads are in the stand-in for Zoho CRM. Ctrl-C ends everything.\n"
+            f"{LEADS:,} made-up leads are in the stand-in for Zoho CRM, {CALLS} calls of the last seven days in that for "
+            f"RingCentral. Ctrl-C ends everything.\n"
         )
 
+    @property
+    def _vendor(self) -> str:
+        return f"http://127.0.0.1:{self.standin_port}"
+
+    def _widen_limits(self) -> None:
+        """The portal learns the limits from the answers of the stand-in."""
+        limits = {f"{group}_limit": CALLS_PER_MINUTE for group in ("light", "medium", "heavy")}
+        urllib.request.urlopen(
+            f"{self._vendor}/_standin/ringcentral/settings", json.dumps(limits).encode(), timeout=10
+        ).close()
+
     def _environment(self) -> dict[str, str]:
-        vendor = f"http://127.0.0.1:{self.standin_port}"
+        limits = {f"RINGCENTRAL_{group}_PER_MINUTE": str(CALLS_PER_MINUTE) for group in ("LIGHT", "MEDIUM", "HEAVY")}
         return os.environ | {
             "DEBUG": "true",
             "HTTPS": "false",
             "DATABASE_URL": f"sqlite:///{self.folder / 'portal.sqlite3'}",
             "ALLOW_INSECURE_VENDORS": "true",
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "PUBLIC_URL": f"http://127.0.0.1:{self.port}",
             "ZOHO_CLIENT_ID": "standin-client",
             "ZOHO_CLIENT_SECRET": "standin-secret",
             "ZOHO_REFRESH_TOKEN": "standin-refresh",
-            "ZOHO_ACCOUNTS_URL": vendor,
-            "ZOHO_API_DOMAIN": vendor,
+            "ZOHO_ACCOUNTS_URL": self._vendor,
+            "ZOHO_API_DOMAIN": self._vendor,
+            "RINGCENTRAL_SERVER_URL": self._vendor,
+            "RINGCENTRAL_MEDIA_URL": self._vendor,
+            "RINGCENTRAL_CLIENT_ID": "standin-rc-client",
+            "RINGCENTRAL_CLIENT_SECRET": "standin-rc-secret",
+            "RINGCENTRAL_JWT": "standin-rc-jwt",
             "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
             "PYTHONUNBUFFERED": "1",
+            **limits,
         }
 
     def _require_free(self, port: int, option: str) -> None:

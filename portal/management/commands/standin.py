@@ -1,4 +1,4 @@
-"""A local Zoho CRM to try the portal against."""
+"""A local Zoho CRM and RingCentral to try the portal against."""
 
 import signal
 from pathlib import Path
@@ -34,7 +34,9 @@ class Command(BaseCommand):
         end = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: end.set())
+        standin.ringcentral.settle()
         with StandinServer(standin, port=options["port"]) as server:
             self.stdout.write(f"Zoho CRM stand-in with {options['leads']:,} leads at {server.url}")
+            self.stdout.write(f"RingCentral stand-in with {options['calls']:,} calls at the same address")
             self.stdout.flush()
             end.wait()

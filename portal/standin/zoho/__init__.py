@@ -119,6 +119,7 @@ class Zoho:
         scope, own = "ZohoCRM.modules.notes", "/{module}/{parent_id}/Notes"
         yield self._route("GET", "/Notes", notes.list_all, f"{scope}.READ")
         yield self._route("POST", "/Notes", notes.insert, f"{scope}.CREATE", price=gate.per_ten_records)
+        yield self._route("PUT", "/Notes", notes.update, f"{scope}.UPDATE", price=gate.per_ten_records)
         yield self._route("GET", "/Notes/{id}", notes.one, f"{scope}.READ")
         yield self._route("PUT", "/Notes/{id}", notes.update_one, f"{scope}.UPDATE")
         yield self._route("DELETE", "/Notes/{id}", notes.delete_one, f"{scope}.DELETE")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from portal.standin.seed import Dice, Maker, Seed
 from portal.standin.zoho import leads_schema as schema
+from portal.standin.zoho.table import Table
 
 FIRST_NAMES = (
     *("Olivia", "Liam", "Emma", "Noah", "Ava", "Lucas", "Mia", "Ethan", "Sofia", "Mason", "Zoë", "Henry", "Chloe"),
@@ -223,3 +224,24 @@ def _move(dice: Dice, created: Maker) -> dict[str, Maker]:
 
 def _iso_date(timestamp: int) -> str:
     return datetime.fromtimestamp(timestamp, UTC).date().isoformat()
+
+
+class LeadNumbers:
+    """The numbers of the made-up leads as E.164: what a telephone exchange shows when one of them calls."""
+
+    def __init__(self, leads: Table) -> None:
+        self._leads = leads
+        self._read = leads.getter("Phone"), leads.getter("Mobile")
+
+    def __call__(self, position: int) -> str | None:
+        ids = self._leads.ids()
+        if not ids:
+            return None
+        record_id = ids[position % len(ids)]
+        return next((as_e164(stored) for read in self._read if (stored := read(record_id))), None)
+
+
+def as_e164(stored: str) -> str | None:
+    """One of the forms above in the international one."""
+    digits = "".join(character for character in stored.partition("ext")[0] if character.isdigit())
+    return f"+1{digits[-10:]}" if len(digits) >= 10 else None

@@ -18,6 +18,9 @@ LEAD_STATUSES = (
     "Junk Lead",
     "Not Qualified",
 )
+# What an integration of the phones sets; no lead of the seed has one of them.
+CALL_STATUSES = ("New", "Accepted Call", "Missed Call", "Missed Call with Voicemail")
+CALL_SOURCE = "RingCentral Integration"
 LEAD_SOURCES = ("Web Form", "Phone Call", "Missed Call", "Referral", "Google Ads", "Partner", "Walk-in")
 INDUSTRIES = (
     Option("Private household", "Household"),
@@ -67,8 +70,8 @@ _STANDARD = (
     Field("Mobile", "Mobile", "phone"),
     Field("Fax", "Fax", "phone"),
     Field("Website", "Website", "website"),
-    Field("Lead_Source", "Lead Source", "picklist", options=options(*LEAD_SOURCES)),
-    Field("Lead_Status", "Lead Status", "picklist", options=options(*LEAD_STATUSES)),
+    Field("Lead_Source", "Lead Source", "picklist", options=options(*LEAD_SOURCES, CALL_SOURCE)),
+    Field("Lead_Status", "Lead Status", "picklist", options=options(*LEAD_STATUSES, *CALL_STATUSES)),
     Field("Industry", "Industry", "picklist", options=INDUSTRIES),
     Field("Rating", "Rating", "picklist", options=options("Hot", "Warm", "Cold")),
     Field("No_of_Employees", "No. of Employees", "integer"),

@@ -1,4 +1,4 @@
-"""The other modules of the made-up org: contacts, accounts, deals, tasks, a custom module, notes, attachments."""
+"""The other modules of the made-up org: contacts, accounts, deals, tasks, calls, a custom module, notes, attachments."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ CONTACTS = _module(
         Field("Email", "Email", "email"),
         Field("Phone", "Phone", "phone"),
         Field("Mobile", "Mobile", "phone"),
+        Field("Home_Phone", "Home Phone", "phone"),
+        Field("Other_Phone", "Other Phone", "phone"),
         Field("Mailing_City", "Mailing City"),
         Field("Description", "Description", "textarea"),
     ),
@@ -90,6 +92,24 @@ TASKS = _module(
     ),
     upsertable=False,
 )
+CALLS = _module(
+    "Calls",
+    "Call",
+    19,
+    "Subject",
+    (
+        Field("Subject", "Subject", length=255, mandatory=True),
+        Field("Call_Type", "Call Type", "picklist", options=options("Inbound", "Outbound", "Missed"), mandatory=True),
+        Field("Call_Start_Time", "Call Start Time", "datetime", mandatory=True),
+        Field("Call_Duration", "Call Duration", length=20, mandatory=True),
+        Field("Who_Id", "Contact Name", "lookup", lookup="Contacts"),
+        # In a real org any module; leads are what calls of this one are about.
+        Field("What_Id", "Related To", "lookup", lookup="Leads"),
+        Field("$se_module", "Related Module", hidden=True),
+        Field("Description", "Description", "textarea"),
+    ),
+    upsertable=False,
+)
 SITE_SURVEYS = _module(
     "Site_Surveys",
     "Site Survey",
@@ -136,5 +156,5 @@ ATTACHMENTS = _module(
     listed=False,
 )
 
-RECORD_MODULES = (LEADS, CONTACTS, ACCOUNTS, DEALS, TASKS, SITE_SURVEYS)
+RECORD_MODULES = (LEADS, CONTACTS, ACCOUNTS, DEALS, TASKS, CALLS, SITE_SURVEYS)
 MODULES = {module.api_name: module for module in (*RECORD_MODULES, NOTES, ATTACHMENTS)}

@@ -71,14 +71,22 @@ class Notes:
             return Reply(204)
         return Reply.of(200, {"data": [self.org.shown(self.table, request.params["id"])]})
 
+    def update(self, request: Request) -> Reply:
+        """Up to a hundred notes, each with its id."""
+        results = self.writing.each(rows_of(request), lambda row, position: self._update(request, row, position))
+        return self.writing.answer(results, all_ok=200)
+
     def update_one(self, request: Request) -> Reply:
 
         def work(row: JsonObject, position: int) -> RowResult:
-            # A note stays with its record.
-            plain = {name: value for name, value in row.items() if name != "Parent_Id"}
-            return self.writing.update_row(request, self.table, {**plain, "id": request.params["id"]}, position)
+            return self._update(request, {**row, "id": request.params["id"]}, position)
 
         return self.writing.answer(self.writing.each(rows_of(request, maximum=1), work), all_ok=200)
+
+    def _update(self, request: Request, row: JsonObject, position: int) -> RowResult:
+        # A note stays with its record.
+        plain = {name: value for name, value in row.items() if name != "Parent_Id"}
+        return self.writing.update_row(request, self.table, plain, position)
 
     def delete_one(self, request: Request) -> Reply:
         note_id = request.params["id"]

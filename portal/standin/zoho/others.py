@@ -39,6 +39,8 @@ def _contacts(dice: Dice, related: dict[str, Callable[[int], str | None]]) -> di
         "Full_Name": lambda index: f"{first(index)} {last(index)}",
         "Email": lambda index: f"contact.{index}@example.net",
         "Phone": leads.phone(dice, "phone", number),
+        "Mobile": dice.sometimes("mobile", 400, leads.phone(dice, "mobile", leads.national_number(Dice(8_888)))),
+        "Home_Phone": dice.sometimes("home", 100, leads.phone(dice, "home", leads.national_number(Dice(9_999)))),
         "Account_Name": related["Accounts"],
         "Mailing_City": lambda index: city(index)[0],
     }

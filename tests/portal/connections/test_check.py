@@ -330,14 +330,6 @@ def test_no_secret_is_in_findings_or_logs(american, caplog):
         assert secret not in written
 
 
-def test_a_connection_of_a_vendor_that_nothing_uses_is_not_called():
-    row = Connection.objects.create(
-        vendor="ringcentral", name="R", client_id="c", client_secret="s", jwt="j", accounts_url="https://x.example"
-    )
-    findings = connection_check.check(row)
-    assert [finding.level for finding in findings] == ["ok", "ok", "skip"]
-
-
 # --- the command ----------------------------------------------------------------------------------------------------
 
 

@@ -21,7 +21,7 @@ from requests.structures import CaseInsensitiveDict
 from portal.models import AccessToken, Connection
 from portal.remote import redact
 from portal.remote.session import RemoteSession
-from portal.remote.transport import Answer, Timeouts
+from portal.remote.transport import Answer, Target, Timeouts
 
 API = "https://www.zohoapis.eu"
 TOKEN_URL = "https://accounts.zoho.eu/oauth/v2/token"
@@ -169,7 +169,7 @@ class Script:
         self.in_flight = 0
         self.peak = 0
 
-    def send(self, prepared: requests.PreparedRequest, timeouts: Timeouts, *, to_file: bool = False) -> Answer:
+    def send(self, prepared: requests.PreparedRequest, timeouts: Timeouts, *, to_file: Target | None = None) -> Answer:
         with self._lock:
             self.sent.append(prepared)
             self.in_flight += 1
@@ -191,3 +191,57 @@ def answer(status: int = 200, body: Any = None, **headers: str) -> Answer:
     raw = b"" if body is None else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status, CaseInsensitiveDict({"Content-Type": "application/json", **named}), raw, elapsed_ms=7)
+
+
+RINGCENTRAL = "https://platform.ringcentral.com"
+LOGIN_URL = f"{RINGCENTRAL}/restapi/oauth/token"
+
+
+def make_phones(clock: Clock, **fields: Any) -> Connection:
+    """A RingCentral account whose token is half an hour old."""
+    values: dict[str, Any] = {
+        "vendor": "ringcentral",
+        "name": "phones",
+        "client_id": "the-rc-client",
+        "client_secret": "the-rc-secret",
+        "jwt": "eyJhbGciOi.the-jwt.credential",
+        "accounts_url": RINGCENTRAL,
+    }
+    account = Connection.objects.create(**(values | fields))
+    AccessToken.objects.create(
+        connection=account,
+        value="rc-access-token",
+        api_domain=RINGCENTRAL,
+        issued_at=clock.after(minutes=-30),
+        expires_at=clock.after(minutes=30),
+        generation=1,
+    )
+    return account
+
+
+@pytest.fixture
+def phones(clock: Clock, db: None) -> Connection:
+    return make_phones(clock)
+
+
+@pytest.fixture
+def open_phones(phones: Connection, clock: Clock) -> Iterator[OpenSession]:
+    opened: list[RemoteSession] = []
+
+    def open_(**options: Any) -> RemoteSession:
+        session = RemoteSession(phones, sleep=clock.sleep, now=clock.now, monotonic=clock.monotonic, **options)
+        opened.append(session)
+        return session
+
+    yield open_
+    for session in opened:
+        session.close()
+
+
+def rate_headers(group: str, limit: int = 10, remaining: int = 5, window_s: int = 60) -> dict[str, str]:
+    return {
+        "X-Rate-Limit-Group": group,
+        "X-Rate-Limit-Limit": str(limit),
+        "X-Rate-Limit-Remaining": str(remaining),
+        "X-Rate-Limit-Window": str(window_s),
+    }

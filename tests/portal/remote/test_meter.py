@@ -94,3 +94,9 @@ def test_charges_of_several_processes_add_up(threads_may_connect: None) -> None:
     assert in_threads(5, spend_) == [None] * 5
     usage = ApiUsage.objects.get(key="zoho:1")
     assert (usage.calls, usage.failures, usage.credits, usage.elapsed_ms) == (50, 50, 150, 100)
+
+
+def test_the_price_of_a_call_follows_the_organisations_own_list(settings):
+    settings.ZOHO_CREDIT_PRICES = {"records.update": 7}
+    assert Request("PUT", "/crm/v8/Leads", "records.update", credits=10).price == 7
+    assert Request("GET", "/crm/v8/Leads", "records.list", credits=3).price == 3

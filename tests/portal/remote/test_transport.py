@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ import pytest
 import requests
 
 from portal.remote import transport as module
-from portal.remote.transport import HttpTransport, NoAnswer, NotSent, Timeouts
+from portal.remote.transport import HttpTransport, NoAnswer, NotSent, Target, Timeouts
 
 QUICK = Timeouts(connect_s=2, read_s=2, total_s=4)
 Serve = Callable[[bytes], str]
@@ -94,7 +95,9 @@ def test_the_body_of_an_error_is_bounded(wire: HttpTransport, serve: Serve) -> N
 
 
 def test_the_error_of_a_download_is_not_put_into_the_file(wire: HttpTransport, serve: Serve) -> None:
-    answer = wire.send(get(serve(http("404 Not Found", b'{"code":"X"}'))), QUICK, to_file=True)
+    answer = wire.send(
+        get(serve(http("404 Not Found", b'{"code":"X"}'))), QUICK, to_file=Target(lambda _: io.BytesIO(), 1000)
+    )
     assert (answer.file, answer.body) == (None, b'{"code":"X"}')
 
 
@@ -115,3 +118,25 @@ def test_proxies_of_the_environment_are_ignored(
 def test_cookies_are_not_kept(wire: HttpTransport, serve: Serve) -> None:
     wire.send(get(serve(http("200 OK", b"", "Set-Cookie: session=1; Path=/"))), QUICK)
     assert not list(wire._session.cookies)
+
+
+def test_calls_to_the_vendors_go_through_the_proxy_that_is_set(settings):
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def answer() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                heard.append(connection.recv(4096))
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+        listener = threading.Thread(target=answer)
+        listener.start()
+        settings.OUTGOING_PROXY = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        transport = HttpTransport(1)
+        prepared = requests.Request("GET", "https://platform.ringcentral.com/restapi").prepare()
+        with pytest.raises((NotSent, NoAnswer)):
+            transport.send(prepared, Timeouts(2, 2, 4))
+        listener.join(5)
+        transport.close()
+    assert heard[0].startswith(b"CONNECT platform.ringcentral.com:443")
