@@ -28,9 +28,14 @@ def standin() -> Standin:
 
 
 @pytest.fixture
-def standin_url(standin: Standin) -> Iterator[str]:
+def standin_server(standin: Standin) -> Iterator[StandinServer]:
     with StandinServer(standin) as server:
-        yield server.url
+        yield server
+
+
+@pytest.fixture
+def standin_url(standin_server: StandinServer) -> str:
+    return standin_server.url
 
 
 def connection_to(url: str, **values: Any) -> Connection:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from types import TracebackType
+from typing import Any
 
 from portal.standin.messages import ConnectionDropped, Reply
 from portal.standin.standin import Standin
@@ -28,16 +29,22 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, standin: Standin, host: str, port: int) -> None:
         super().__init__((host, port), _Handler)
         self.standin = standin
-        self._connections: set[socket.socket] = set()
+        self._connections: dict[socket.socket, tuple[str, int]] = {}
         self._connections_lock = Lock()
 
-    def remember(self, connection: socket.socket) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Connections are remembered in the order in which they came, before a thread of their own takes them over."""
         with self._connections_lock:
-            self._connections.add(connection)
+            self._connections[request] = client_address
+        super().process_request(request, client_address)
 
     def forget(self, connection: socket.socket) -> None:
         with self._connections_lock:
-            self._connections.discard(connection)
+            self._connections.pop(connection, None)
+
+    def clients(self) -> frozenset[tuple[str, int]]:
+        with self._connections_lock:
+            return frozenset(self._connections.values())
 
     def hang_up(self) -> None:
         """End idle keep-alive connections, whose threads would wait for a next request for ever."""
@@ -57,10 +64,6 @@ class _Handler(BaseHTTPRequestHandler):
     # Small answers on a kept-alive connection would wait 40 ms for the client's delayed acknowledgement.
     disable_nagle_algorithm = True
     server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.remember(self.connection)
 
     def finish(self) -> None:
         self.server.forget(self.connection)
@@ -144,6 +147,10 @@ class StandinServer:
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
         return self
+
+    def clients(self) -> frozenset[tuple[str, int]]:
+        """Host and port of everybody who is connected."""
+        return self._server.clients()
 
     def serve_forever(self) -> None:
         """In this thread, for a command that does nothing else."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from django.db import connection
+
+from portal.standin import StandinServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,3 +71,17 @@ def end(process: subprocess.Popen[str]) -> None:
         except psutil.NoSuchProcess:
             pass
     process.communicate()
+
+
+def wait_until_gone(server: StandinServer, before: frozenset[tuple[str, int]]) -> None:
+    """Until what a dead process had sent has had its effect: nobody is connected who was not there `before`.
+
+    What it had sent may still lie in a socket that nobody has opened. Connections are accepted in the order in which
+    they came, so when a probe is in, all that were older are.
+    """
+    deadline = time.monotonic() + 10
+    with socket.create_connection((server.host, server.port)) as probe:
+        mine = probe.getsockname()
+        while mine not in server.clients() or server.clients() - before - {mine}:
+            assert time.monotonic() < deadline, "a dead process is still connected"
+            time.sleep(0.005)

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
@@ -22,10 +22,10 @@ from django.utils import timezone
 
 from portal import runs
 from portal.models import Connection, Run
-from portal.standin import ConnectionDropped, Request, Standin
+from portal.standin import ConnectionDropped, Request, Standin, StandinServer
 from telephony import call_sync
 from telephony.models import CallStep, Rotation
-from tests.flows.conftest import ROOT, database_url, end
+from tests.flows.conftest import ROOT, database_url, end, wait_until_gone
 from tests.telephony.scenario_set import end_of, expected_end, make_room, open_office, play
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
@@ -98,38 +98,40 @@ def room(standin: Standin, settings: Any) -> None:
 class Death:
     """Ends a worker at the first call of these. What it has sent besides and what arrives after it takes no effect."""
 
-    def __init__(self, standin: Standin, concerns: Callable[[int, Request], bool], moment: str) -> None:
-        self.standin = standin
+    def __init__(self, server: StandinServer, concerns: Callable[[int, Request], bool], moment: str) -> None:
+        self.server, self.standin = server, server.standin
+        self.before = server.clients()
         self.concerns = concerns
         self.moment = moment
         self.struck = False
+        self._lock = threading.Lock()
         self._process: Queue[int] = Queue()
-        standin.before_effect, standin.after_effect = self._before, self._after
+        self.standin.before_effect, self.standin.after_effect = self._before, self._after
 
     def awaits(self, process: int) -> None:
         """The worker may be at its first call before it is known who it is."""
         self._process.put(process)
 
     def _before(self, call: int, request: Request) -> None:
-        if self.moment == "before" and not self.struck and self.concerns(call, request):
+        if self.moment == "before" and self.concerns(call, request):
             self._strike()
         if self.struck:
             raise ConnectionDropped("the caller died while it was sending")
 
     def _after(self, call: int, request: Request) -> None:
-        if self.moment == "after" and not self.struck and self.concerns(call, request):
+        if self.moment == "after" and self.concerns(call, request):
             self._strike()
 
     def _strike(self) -> None:
-        self.struck = True
-        os.kill(self._process.get(timeout=10), signal.SIGKILL)
+        """One of several calls at once kills, and the others find it done."""
+        with self._lock:
+            if not self.struck:
+                os.kill(self._process.get(timeout=10), signal.SIGKILL)
+                self.struck = True
 
     def is_over(self) -> None:
         """When the stand-in has nothing of the dead worker left in its hands, calls have their effect again."""
-        deadline = time.monotonic() + 10
-        while self.standin.counters.in_flight:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_until_gone(self.server, self.before)
         self.standin.before_effect = self.standin.after_effect = None
 
 
@@ -155,13 +157,14 @@ def test_a_worker_killed_at_this_call_loses_and_doubles_nothing(
     zoho: Connection,
     ringcentral: Connection,
     standin: Standin,
+    standin_server: StandinServer,
     workers: Workers,
     work: Callable[[Run], Run],
 ) -> None:
     office, day = open_office(standin), play(standin)
     run = call_sync.start(offices=[office])
     at = standin.counters.total_calls + number
-    was_killed = killed(workers, run, Death(standin, lambda call, request: call == at, moment))
+    was_killed = killed(workers, run, Death(standin_server, lambda call, request: call == at, moment))
     run = work(run)
 
     assert was_killed is (number <= CALLS), "the run made another number of calls than this test thinks"
@@ -172,12 +175,17 @@ def test_a_worker_killed_at_this_call_loses_and_doubles_nothing(
 
 
 def test_a_worker_killed_between_the_lead_and_its_row_finds_the_lead_by_its_mark(
-    zoho: Connection, ringcentral: Connection, standin: Standin, workers: Workers, work: Callable[[Run], Run]
+    zoho: Connection,
+    ringcentral: Connection,
+    standin: Standin,
+    standin_server: StandinServer,
+    workers: Workers,
+    work: Callable[[Run], Run],
 ) -> None:
     """T-B01."""
     office, day = open_office(standin), play(standin)
     run = call_sync.start(offices=[office])
-    assert killed(workers, run, Death(standin, post("/Leads"), "after"))
+    assert killed(workers, run, Death(standin_server, post("/Leads"), "after"))
     assert set(CallStep.objects.values_list("kind", "state")) == {("lead", "sent")}
     assert work(run).state == Run.State.FINISHED
     assert set(CallStep.objects.filter(kind="lead", state="done").values_list("code", flat=True)) == {"FOUND"}
@@ -185,12 +193,17 @@ def test_a_worker_killed_between_the_lead_and_its_row_finds_the_lead_by_its_mark
 
 
 def test_a_worker_killed_between_the_note_and_the_file_leaves_the_file_to_the_next_one(
-    zoho: Connection, ringcentral: Connection, standin: Standin, workers: Workers, work: Callable[[Run], Run]
+    zoho: Connection,
+    ringcentral: Connection,
+    standin: Standin,
+    standin_server: StandinServer,
+    workers: Workers,
+    work: Callable[[Run], Run],
 ) -> None:
     """T-B02."""
     office, day = open_office(standin), play(standin)
     run = call_sync.start(offices=[office])
-    assert killed(workers, run, Death(standin, post("/Attachments"), "before"))
+    assert killed(workers, run, Death(standin_server, post("/Attachments"), "before"))
     before = end_of(standin, day).totals
     assert (before["Notes"], before["Attachments"]) == (11, 0)
     assert work(run).state == Run.State.FINISHED
@@ -205,6 +218,7 @@ def test_a_worker_killed_in_a_batch_of_a_hundred_is_followed_record_by_record(
     zoho: Connection,
     ringcentral: Connection,
     standin: Standin,
+    standin_server: StandinServer,
     workers: Workers,
     work: Callable[[Run], Run],
 ) -> None:
@@ -213,7 +227,7 @@ def test_a_worker_killed_in_a_batch_of_a_hundred_is_followed_record_by_record(
     before = len(standin.ids("Leads"))
     standin.ringcentral.script.many(timezone.now() - dt.timedelta(hours=5), count=120)
     run = call_sync.start(offices=[office])
-    assert killed(workers, run, Death(standin, post(path), moment))
+    assert killed(workers, run, Death(standin_server, post(path), moment))
     run = work(run)
     assert (run.state, run.ok) == (Run.State.FINISHED, 120)
     leads = standin.ids("Leads")[before:]

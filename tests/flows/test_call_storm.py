@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,7 +21,7 @@ from django.utils import timezone
 
 from portal import connections, runs, schedules
 from portal.models import Connection, RateBucket, Run, Schedule
-from portal.standin import Request, Standin
+from portal.standin import Request, Standin, StandinServer
 from telephony import call_sync, directory
 from telephony.assignment import decide_owner
 from telephony.models import (
@@ -36,7 +35,7 @@ from telephony.models import (
     Rotation,
 )  # fmt: skip
 from telephony.ringcentral.client import RingCentralClient
-from tests.flows.conftest import end
+from tests.flows.conftest import end, wait_until_gone
 from tests.flows.test_call_crash import GROUPS, Workers
 from tests.telephony.scenario_set import end_of, expected_end, make_room, open_office, play
 
@@ -191,6 +190,7 @@ def test_processes_that_are_killed_at_random_times_come_to_the_same_end(
     zoho: Connection,
     ringcentral: Connection,
     standin: Standin,
+    standin_server: StandinServer,
     workers: list[Workers],
     work: Callable[[Run], Run],
 ) -> None:
@@ -199,27 +199,19 @@ def test_processes_that_are_killed_at_random_times_come_to_the_same_end(
     standin.latency_ms = 20
     run, dice = call_sync.start(offices=[office]), random.Random(seed)
     for _ in range(6):
+        before = standin_server.clients()
         process = workers[0].start(run)
         timer = threading.Timer(dice.uniform(0.1, 1.2), os.kill, (process, signal.SIGKILL))
         timer.start()
         code = workers[0].exit_code(process)
         timer.cancel()
-        wait_until_idle(standin)
+        wait_until_gone(standin_server, before)
         workers[0].release()
         if code == 0:
             break
     standin.latency_ms = 0
     assert work(Run.objects.get(pk=run.pk)).state == Run.State.FINISHED
     assert end_of(standin, day) == expected_end(day)
-
-
-def wait_until_idle(standin: Standin) -> None:
-    """What a dead process had sent takes its effect before another one looks for it."""
-    deadline, calls = time.monotonic() + 10, -1
-    while standin.counters.in_flight or standin.counters.total_calls != calls:
-        assert time.monotonic() < deadline
-        calls = standin.counters.total_calls
-        time.sleep(0.05)
 
 
 # --- two starts at once -----------------------------------------------------------------------------------------------

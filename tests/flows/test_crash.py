@@ -12,8 +12,9 @@ from crm import bulk_update
 from crm.selection import parse
 from portal import runs
 from portal.models import AccessToken, Connection, Run, RunItem
-from portal.standin import ConnectionDropped, Request, Standin
+from portal.standin import ConnectionDropped, Request, Standin, StandinServer
 from tests.crm.test_bulk_update import plain_leads
+from tests.flows.conftest import wait_until_gone
 
 pytestmark = [pytest.mark.processes, pytest.mark.django_db(transaction=True)]
 
@@ -34,6 +35,7 @@ def test_a_worker_killed_at_this_call_loses_and_doubles_nothing(
     moment: str,
     zoho: Connection,
     standin: Standin,
+    standin_server: StandinServer,
     manage: Callable[..., subprocess.Popen[str]],
     work: Callable[[Run], Run],
 ) -> None:
@@ -47,7 +49,7 @@ def test_a_worker_killed_at_this_call_loses_and_doubles_nothing(
         confirmed=True,
     )
     AccessToken.objects.all().delete()
-    first = standin.counters.total_calls
+    first, before = standin.counters.total_calls, standin_server.clients()
     process = manage("work_run", str(run.pk), WORKER_GROUP=GROUP)
 
     def kill(call: int, request: Request) -> None:
@@ -58,6 +60,7 @@ def test_a_worker_killed_at_this_call_loses_and_doubles_nothing(
 
     setattr(standin, f"{moment}_effect", kill)
     process.communicate(timeout=60)
+    wait_until_gone(standin_server, before)
     standin.before_effect = standin.after_effect = None
     was_killed = process.returncode == -9
     runs.release_leases(f"{socket.gethostname()}:{GROUP}")
