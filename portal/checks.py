@@ -21,6 +21,7 @@ from portal.fields import Undecryptable, decrypt
 from portal.models import Vendor
 from portal.remote import zoho_hosts
 from portal.remote.addresses import LOOPBACK
+from portal.remote.buckets import LARGEST_LIMIT
 from portal.remote.errors import NotConfigured
 
 SAMPLE = 1000
@@ -178,3 +179,11 @@ def log_format(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return []
     hint = f"Set LOG_FORMAT to {' or '.join(LOG_FORMATS)}."
     return [Error(f"LOG_FORMAT is “{settings.LOG_FORMAT}”.", hint=hint, id="portal.E009")]
+
+
+@register()
+def calls_a_minute(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if 0 <= settings.ZOHO_PER_MINUTE <= LARGEST_LIMIT:
+        return []
+    hint = f"Set it to a number from 1 to {LARGEST_LIMIT}, or to 0 for no such limit."
+    return [Error(f"ZOHO_PER_MINUTE is {settings.ZOHO_PER_MINUTE}.", hint=hint, id="portal.E010")]

@@ -19,8 +19,8 @@ from portal.access import Person
 from portal.context import CREDIT_WINDOW
 from portal.models import ApiUsage, Connection, Run, Vendor, Worker
 from portal.tables import RunTable
+from telephony import missed_queries, setup_steps
 from telephony import queries as telephony_queries
-from telephony import setup_steps
 
 RECENT = 8
 SHOWN_ENDPOINTS = 6
@@ -65,6 +65,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context["is_new"] = not all(step.is_done for step in context["steps"])
     if request.user.has_perm("telephony.view_calls"):
         context["calls"] = telephony_queries.sync_state(request.user)
+        context["missed"] = missed_queries.open_counts(request.user, now)
         # Who uses the bulk update only is not asked to set up phones.
         if any(vendor == Vendor.RINGCENTRAL and found for vendor, found in tiles):
             context["call_steps"] = setup_steps.checklist(request.user)

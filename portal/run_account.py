@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 
 from portal.access import Person
-from portal.models import Run, RunItem
+from portal.models import Run, RunEvent, RunItem
 from portal.queries import WITHOUT_SECRETS, kind_words, person_words, shown_state, worker_is_alive
 from portal.remote import redact
 from portal.remote.errors import Advice
@@ -120,7 +120,8 @@ def kind_page(run: Run) -> dict[str, Any]:
 
     change (words), step (what goes on now), record_url (address with {key}), next_url and next_label (where a person
     ends the wait), facts ([(name, value)]), advice (code -> Advice or None), item_words (heads of the items' first two
-    columns), without (columns of the items that this kind does not have).
+    columns), without (columns of the items that this kind does not have), left_out (words for a person who does not see
+    all items or log lines, where the kind has items_for and events_for).
     """
     page = getattr(kind_module(run), "page", None)
     return page(run) if page else {}
@@ -148,9 +149,23 @@ def _cut(value: Any) -> Any:
 # --- its items --------------------------------------------------------------------------------------------------------
 
 
-def items_of(run: Run, choice: ItemChoice) -> QuerySet[RunItem]:
+def items_for(run: Run, user: Person | None) -> QuerySet[RunItem]:
+    """The items that the person may see; None is the portal itself, which sees all."""
+    rows = RunItem.objects.filter(run=run)
+    limit = getattr(kind_module(run), "items_for", None) if user is not None else None
+    return limit(run, user, rows) if limit else rows
+
+
+def events_for(run: Run, user: Person) -> QuerySet[RunEvent]:
+    """The lines of the log that the person may see."""
+    rows = RunEvent.objects.filter(run=run)
+    limit = getattr(kind_module(run), "events_for", None)
+    return limit(run, user, rows) if limit else rows
+
+
+def items_of(run: Run, choice: ItemChoice, user: Person | None = None) -> QuerySet[RunItem]:
     """In the order of the list."""
-    rows = RunItem.objects.filter(run=run).order_by("position")
+    rows = items_for(run, user).order_by("position")
     if choice.state:
         rows = rows.filter(state=choice.state)
     if choice.code:
@@ -160,9 +175,9 @@ def items_of(run: Run, choice: ItemChoice) -> QuerySet[RunItem]:
     return rows
 
 
-def state_counts(run: Run) -> list[StateCount]:
+def state_counts(run: Run, user: Person | None = None) -> list[StateCount]:
     """All, then each state. OK, failed, skipped, unknown and planned are always there, sent only while it is not 0."""
-    rows = RunItem.objects.filter(run=run).order_by("state").values_list("state")
+    rows = items_for(run, user).order_by("state").values_list("state")
     found = dict(rows.annotate(count=Count("pk")))
     order = (ItemState.OK, ItemState.FAILED, ItemState.SKIPPED, ItemState.UNKNOWN, ItemState.SENT, ItemState.PLANNED)
     counts = [StateCount(state.value, state.label, found.get(state.value, 0)) for state in order]
@@ -170,9 +185,11 @@ def state_counts(run: Run) -> list[StateCount]:
     return [StateCount("", "All", sum(found.values())), *shown]
 
 
-def reasons_of(run: Run, advice: Callable[[str], Advice | None] = lambda code: None) -> list[Reason]:
+def reasons_of(
+    run: Run, advice: Callable[[str], Advice | None] = lambda code: None, user: Person | None = None
+) -> list[Reason]:
     """Codes of what did not become OK, the most frequent first."""
-    rows = RunItem.objects.filter(run=run, state__in=NOT_OK).exclude(code="").order_by().values_list("state", "code")
+    rows = items_for(run, user).filter(state__in=NOT_OK).exclude(code="").order_by().values_list("state", "code")
     found = rows.annotate(count=Count("pk")).order_by("-count", "code")[:MAX_REASONS]
     return [Reason(state, code, count, state != ItemState.SKIPPED, advice(code)) for state, code, count in found]
 

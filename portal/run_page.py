@@ -26,7 +26,10 @@ def page_context(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
     if tab == "records":
         return context | items_part(request, run, context)
     if tab == "log":
-        context["table"] = paged(request, EventTable(run.events.order_by("-pk")))
+        table = paged(request, EventTable(run_account.events_for(run, request.user).order_by("-pk")))
+        left_out = context["kind_page"].get("left_out", "")
+        is_limited = bool(left_out) and run.events.count() > table.page.paginator.count
+        context |= {"table": table, "left_out": left_out if is_limited else ""}
     elif tab == "audit":
         entries = queries.audit_entries(queries.AuditChoice(run=run.pk))
         context["table"] = paged(request, AuditTable(entries, exclude=("run_id",)))
@@ -68,20 +71,23 @@ def items_part(request: HttpRequest, run: Run, known: dict[str, Any] | None = No
     page = known["kind_page"] if known else run_account.kind_page(run)
     selecting = next((action for action in actions if action.name == "selected"), None)
     table = ItemTable(
-        run_account.items_of(run, choice),
+        run_account.items_of(run, choice, request.user),
         record_url=page.get("record_url", ""),
         selectable=selecting is not None,
         words=page.get("item_words", ("Record id", "Name")),
         without=page.get("without", ()),
     )
+    states = run_account.state_counts(run, request.user)
+    is_pruned = bool(run.planned) and not run.items.exists()
     return {
         "run": run,
         "choice": choice,
-        "states": run_account.state_counts(run),
-        "reasons": run_account.reasons_of(run, page.get("advice", lambda code: None)),
+        "states": states,
+        "left_out": page.get("left_out", "") if run.planned > states[0].count and not is_pruned else "",
+        "reasons": run_account.reasons_of(run, page.get("advice", lambda code: None), request.user),
         "selecting": selecting,
         "reason_action": next((action for action in actions if action.name == "code"), None),
         "items_table": paged(request, table),
-        "is_pruned": bool(run.planned) and not run.items.exists(),
+        "is_pruned": is_pruned,
         "retention": queries.retention_words(),
     }

@@ -154,14 +154,18 @@ class Lease:
     def __init__(self, run: Run, *, seconds: float | None = None) -> None:
         self.run = run
         self.owner = run.lease_owner
-        self._deadline = time.monotonic() + (seconds or settings.RUN_SLICE_SECONDS)
         self._renewed = time.monotonic()
+        self._deadline = self._renewed + (seconds or settings.RUN_SLICE_SECONDS)
+        # Half-way to the end of the lease, so that what is then under way still ends within it.
+        self._last_deadline = max(self._deadline, self._renewed + settings.RUN_LEASE_SECONDS / 2)
+        self._has_progressed = False
         self._count_again_at = self._renewed
         self._stopping = run.stop_requested
 
     @property
     def time_is_up(self) -> bool:
-        return time.monotonic() >= self._deadline
+        """Whether the slice should end: not before it has got anything done, however slow the machine is."""
+        return time.monotonic() >= (self._deadline if self._has_progressed else self._last_deadline)
 
     @property
     def is_stopping(self) -> bool:
@@ -197,6 +201,7 @@ class Lease:
             if not Run.objects.filter(pk=self.run.pk, lease_owner=self.owner).update(**values):
                 raise LeaseLost
             yield
+        self._has_progressed |= progress
 
     def save(self, **values: Any) -> None:
         """Sets fields of the run itself, fenced. It is no progress: a step that then fails was not done."""
@@ -588,6 +593,7 @@ class Action:
 
 
 def kind_module(run: Run) -> Any:
-    """The module of the run's kind. It may define actions(run, user) -> [Action], page(run) -> dict, CODES, and
-    ended(run), which is called once the end of the run is stored."""
+    """The module of the run's kind. It may define actions(run, user) -> [Action], page(run) -> dict, CODES,
+    ended(run), which is called once the end of the run is stored, and items_for(run, user, items) and
+    events_for(run, user, events), which leave out the items and log lines that the person may not see."""
     return import_module(settings.RUN_KINDS[run.kind])

@@ -243,7 +243,12 @@ RUN_KINDS = {
     "telephony.call_sync": "telephony.call_sync",
 }
 # Functions that some worker calls once an hour; named as text for the same reason.
-HOURLY_TASKS = ["portal.retention.daily", "telephony.webhook.renew_due", "telephony.spool.sweep"]
+HOURLY_TASKS = [
+    "portal.retention.daily",
+    "telephony.missed_board.follow_open",
+    "telephony.spool.sweep",
+    "telephony.webhook.renew_due",
+]
 # Set by the supervisor for the processes it starts: whose leases end when they die.
 WORKER_GROUP: str = env.str("WORKER_GROUP", default="")
 RETENTION_DAYS: int = env.int("RETENTION_DAYS", default=365)
@@ -258,6 +263,8 @@ ZOHO_UPLOAD_URL: str = env.str("ZOHO_UPLOAD_URL", default="")
 ZOHO_CONCURRENCY: int = env.int("ZOHO_CONCURRENCY", default=10)
 # Zoho's limit for heavy calls in flight (writes of more than 10 records, COQL, views …): 10 in all paid editions.
 ZOHO_HEAVY_CONCURRENCY: int = env.int("ZOHO_HEAVY_CONCURRENCY", default=10)
+# Calls a minute over all processes, 1 to 500; 0 = no such limit. Zoho's v8 documents calls in flight and credits only.
+ZOHO_PER_MINUTE: int = env.int("ZOHO_PER_MINUTE", default=0)
 ZOHO_BATCH_SIZE: int = env.int("ZOHO_BATCH_SIZE", default=100)
 # Share of the daily credits that runs leave to people and to other programs.
 CREDIT_RESERVE_PERCENT: int = env.int("CREDIT_RESERVE_PERCENT", default=20)

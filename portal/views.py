@@ -102,7 +102,7 @@ def run_items_csv(request: HttpRequest, pk: int) -> HttpResponseBase:
         "run records downloaded", user=request.user, address=client_address(request), target=run.title, run=run,
         outcome=choice.state or "all", code=choice.code,
     )  # fmt: skip
-    rows = run_account.csv_rows(run_account.items_of(run, choice))
+    rows = run_account.csv_rows(run_account.items_of(run, choice, request.user))
     return _csv(f"run-{run.pk}-{choice.state or 'all'}", run_account.CSV_HEADER, rows)
 
 

@@ -35,6 +35,7 @@ from telephony.models import (
     FieldMapping,
     LeadOwner,
     MailSettings,
+    MissedCard,
     Office,
     OverwritableStatus,
     Recipient,
@@ -443,6 +444,14 @@ class RotationAdmin(ReadOnlyAdmin):
     list_display = ("office", "department", "turns", "updated_at")
     list_filter = ("office",)
     list_select_related = ("office",)
+
+
+@admin.register(MissedCard)
+class MissedCardAdmin(CallRowsAdmin):
+    list_display = ("opened_at", "office", "number", "line", "attempts", "state", "due_at", "closed_at", "taken_by")
+    list_filter = ("office", "state")
+    search_fields = ("=number", "=line")
+    joined = ("connection", "office", "taken_by")
 
 
 @admin.register(Caller)

@@ -26,7 +26,7 @@ from telephony.models import Call, CallSettings, CallStep, Office
 from telephony.office_turns import by_order, caught_up, office_cursor, take_offices
 from telephony.processing import AT_MEDIA, ITEM_FIELDS, Processor, end_of, is_due, store_calls
 from telephony.pull import Puller, Window
-from telephony.qualifying import desks, outcomes_of
+from telephony.qualifying import LONGEST_CALL, desks, outcomes_of
 from telephony.queries import RUN_KIND
 from telephony.rehearsal import Rehearsal
 from telephony.ringcentral.client import RingCentralClient
@@ -179,14 +179,15 @@ class CallSlice:
         if self.parameters.get("follow_up"):
             return calls.filter(due)
         window = Window.of_json(self.parameters["window"])
-        pending = Q(state=Call.State.PENDING, outcome__in=outcomes_of(self.parameters["types"])) & ~Q(
-            outcome=Call.Outcome.IN_PROGRESS
-        )
+        going_on = Q(outcome=Call.Outcome.IN_PROGRESS)
+        pending = Q(state=Call.State.PENDING, outcome__in=outcomes_of(self.parameters["types"])) & ~going_on
+        # No window comes back to them: they are told of once, by the first run that finds them.
+        never_ended = going_on & Q(state=Call.State.PENDING, started_at__lt=timezone.now() - LONGEST_CALL)
         # Without its end, so that the range of one day holds no call of the next one.
         in_window = Q(started_at__gte=window.since, started_at__lt=window.until)
         # Older ones that a run has looked at before, or that the log showed only after their time was read.
         begun = Q(is_late=True) | Q(decided_at__isnull=False) | Q(pk__in=CallStep.objects.values("call"))
-        wanted = pending & (in_window | begun)
+        wanted = pending & (in_window | begun) | never_ended
         return calls.filter(wanted if self.is_dry else wanted | due)
 
     # --- process ----------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ class CallSlice:
             matcher = Matcher(client, self.zoho, self.settings, self.lease.keep)
             by_office = desks(self.offices)
             if self.is_dry:
-                return self._rehearse(Rehearsal(self.lease, matcher, by_office))
+                return self._rehearse(Rehearsal(self.lease, client, self.zoho, matcher, by_office, self.settings))
             processor = Processor(self.lease, client, self.zoho, matcher, by_office, self.settings)
             while items := self._next_items():
                 processor.work(items)
@@ -309,12 +310,14 @@ class CallSlice:
         news = [
             (call, call.office)
             for call in calls
-            if call.office is not None and any(self._is_news(step) for step in writer.steps_of(call, *CallStep.MEDIA))
+            if call.office is not None and any(self._is_news(step) for step in writer.steps_of(call))
         ]
         writer.write_notes(news)
 
     def _is_news(self, step: CallStep) -> bool:
         """Something that the note does not say yet: a medium that cannot be had, or the words of a voicemail."""
+        if step.kind not in CallStep.MEDIA:
+            return step.kind == CallStep.Kind.NOTE and step.state == CallStep.State.PLANNED
         is_lost = step.state == CallStep.State.UNAVAILABLE and self.settings.note_missing_media
         return is_lost or (step.state == CallStep.State.DONE and bool(step.evidence.get("transcript")))
 

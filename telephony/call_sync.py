@@ -26,7 +26,7 @@ from telephony.office_turns import by_order, caught_up, take_offices
 from telephony.processing import NotSetUp
 from telephony.pull import Window
 from telephony.run_mail import ended
-from telephony.run_page import actions, page
+from telephony.run_page import actions, events_for, items_for, page
 
 __all__ = [
     "CODES",
@@ -36,6 +36,8 @@ __all__ = [
     "Refused",
     "actions",
     "ended",
+    "events_for",
+    "items_for",
     "page",
     "start",
     "start_all",

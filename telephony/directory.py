@@ -294,10 +294,11 @@ def _cut(user: User) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Offer:
-    """Active users of Zoho who are no owners of the office yet, by name, and all roles among them."""
+    """Active users of Zoho who are no owners of the office yet, by name; `total` and `roles` are those of any role."""
 
     users: list[User]
     roles: list[str]
+    total: int
 
 
 def offer_users(client: ZohoClient, office: Office, role: str = "") -> Offer:
@@ -306,7 +307,7 @@ def offer_users(client: ZohoClient, office: Office, role: str = "") -> Offer:
     users = [user for user in client.users() if user.is_active and user.id not in present]
     roles = sorted({user.role for user in users if user.role})
     chosen = [user for user in users if not role or user.role == role]
-    return Offer(sorted(chosen, key=lambda user: (user.name.casefold(), user.id)), roles)
+    return Offer(sorted(chosen, key=lambda user: (user.name.casefold(), user.id)), roles, len(users))
 
 
 @transaction.atomic

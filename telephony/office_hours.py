@@ -49,3 +49,36 @@ def _has_passed(boundary: dt.datetime, local: dt.datetime) -> bool:
     is_repeated = first > second
     # A boundary in the repeated hour of the same night lies ahead on the clock only because the clock was set back.
     return local.fold == 1 and is_repeated and boundary - local.replace(tzinfo=None) < first - second
+
+
+def after_open_time(rules: AssignmentRules, office: Office, begin: dt.datetime, span: dt.timedelta) -> dt.datetime:
+    """The moment at which the office has been open for `span` since `begin`.
+
+    Without any hours in the next 14 days, `span` after `begin` by the clock.
+    """
+    zone = ZoneInfo(rules.hours_zone or office.zone)
+    day = begin.astimezone(zone).date() - ONE_DAY
+    left, at = span, begin
+    for _ in range(16):
+        if str(day.isoweekday()) in rules.hours_days:
+            start, end = _hours_of(rules, day, zone)
+            start = max(start, at)
+            if start < end:
+                if end - start >= left:
+                    return start + left
+                left -= end - start
+                at = end
+        day += ONE_DAY
+    return begin + span
+
+
+def _hours_of(rules: AssignmentRules, day: dt.date, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
+    """Start and end of that day's hours in UTC: of a time shown twice the first one."""
+    start, end = rules.hours_start, rules.hours_end
+    first = dt.time.min if start == end else start
+    last_day = day if start < end else day + ONE_DAY
+    last = dt.time.min if start == end else end
+    return (
+        dt.datetime.combine(day, first, tzinfo=zone).astimezone(dt.UTC),
+        dt.datetime.combine(last_day, last, tzinfo=zone).astimezone(dt.UTC),
+    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from django.db.models import Max, Q, prefetch_related_objects
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from crm import metadata
@@ -18,6 +17,7 @@ from portal.rows import overwrite
 from portal.runs import Lease
 from telephony import media, reasons, statuses
 from telephony.assignment import replacement_for, warning
+from telephony.lead_status import SAME, SAME_STATUS, StatusChanges
 from telephony.mapping import lead_values, marker_of, with_marker
 from telephony.matching import LEADS, Candidate, Match, Matcher
 from telephony.models import AssignmentDecision, Call, Caller, CallSettings, CallStep, Office
@@ -40,9 +40,13 @@ CALL_FIELDS = (
 )
 ITEM_FIELDS = ("state", "code", "message", "after", "finished_at")
 LINKED = "LINKED"
-# Code of a status that the lead had already: to the calls before it this is as good as set.
-SAME = "SAME"
-SAME_STATUS = "The lead has this status already."
+# The states of calls that end before it matters to whom they belong; NOT_PROCESSED for all other reasons.
+STOPPED_STATES = {
+    reasons.UNCLEAR: Call.State.REVIEW,
+    reasons.NEVER_ENDED: Call.State.REVIEW,
+    reasons.IN_PROGRESS: Call.State.PENDING,
+}
+LOST = "The record that was chosen for it is not in Zoho any more."
 # Code of an item whose call waits for its files only.
 AT_MEDIA = "AT_MEDIA"
 
@@ -77,9 +81,6 @@ class Processor:
         self.desks = desks
         self.settings = settings
         self.fields = metadata.fields(zoho, LEADS)
-        self.status_values = {
-            choice.value for field in self.fields if field.api_name == statuses.FIELD for choice in field.choices
-        }
         self._gone: dict[tuple[str, int], bool] = {}
         # Calls that wait for an answer that is still open, ours or another run's.
         self.must_wait = False
@@ -101,6 +102,8 @@ class Processor:
         self._raise_held()
         self._write_notes(placed)
         self._raise_held()
+        if self.lease.is_stopping:
+            return  # what was not sent any more has left no step, so nothing tells here which calls are through
         self._plan_media(placed)
         self._finish(placed)
         self.must_wait = self.must_wait or self.writer.has_open_answers
@@ -141,9 +144,7 @@ class Processor:
             if verdict.is_processed:
                 verdicts[call.pk] = verdict
                 continue
-            state = Call.State.REVIEW if call.outcome == Call.Outcome.UNCLEAR else Call.State.NOT_PROCESSED
-            if call.outcome == Call.Outcome.IN_PROGRESS:
-                state = Call.State.PENDING
+            state = STOPPED_STATES.get(verdict.code, Call.State.NOT_PROCESSED)
             self._decide(call, state, verdict.code, verdict.reason)
             stopped.append((call, ItemState.SKIPPED, verdict.code, verdict.reason))
         self._end(stopped)
@@ -191,10 +192,10 @@ class Processor:
             by_number[call.number].append(call)
         for number, group in by_number.items():
             match = matches[number]
-            found = self._by_marker(group, match) or self._found(group, match)
+            found = self._by_marker(group, match) or found_for(group, match)
             if found is not None:
                 self._belong(group, found, match.reason)
-            elif match.is_several and not self._wants_new_lead(group):
+            elif match.is_several and not wants_new_lead(group):
                 stopped += self._review(group, match)
             else:
                 strangers[number] = group
@@ -211,10 +212,9 @@ class Processor:
 
     def _lost(self, calls: Sequence[Call]) -> list[tuple[Call, str, str, str]]:
         """Calls without a number whose record, chosen by a person, is there no more."""
-        reason = "The record that was chosen for it is not in Zoho any more."
         for call in calls:
-            self._decide(call, Call.State.REVIEW, "NO_NUMBER", reason)
-        return [(call, str(ItemState.SKIPPED), "NO_NUMBER", reason) for call in calls]
+            self._decide(call, Call.State.REVIEW, "NO_NUMBER", LOST)
+        return [(call, str(ItemState.SKIPPED), "NO_NUMBER", LOST) for call in calls]
 
     def _need_no_lead(self, calls: Sequence[Call]) -> None:
         """A person chose the record while the making of a lead was open: nobody waits for that answer any more."""
@@ -227,24 +227,16 @@ class Processor:
             with self.lease.commit():
                 self.writer.save(steps)
 
-    def _wants_new_lead(self, group: Sequence[Call]) -> bool:
-        return any(call.reason_code == reasons.NEW_LEAD for call in group)
-
-    def _found(self, group: Sequence[Call], match: Match) -> Candidate | None:
-        return None if self._wants_new_lead(group) else match.found
-
     def _by_marker(self, group: Sequence[Call], match: Match) -> Candidate | None:
         """The lead that one of these calls made although no answer said so."""
-        for call in group:
-            step = self.writer.step(call, Kind.LEAD)
-            mine = next((found for found in match.candidates if marker_of(call) in found.marker_text), None)
-            if mine is None:
-                continue
-            if step.pk is not None and step.state != State.DONE:
-                message = "No answer came; the lead was found by the call's mark."
-                self.writer.finish(step, State.DONE, "FOUND", message, crm_id=mine.id, module=LEADS, record_id=mine.id)
-            return mine
-        return None
+        call, mine = marked_by(group, match)
+        if call is None or mine is None:
+            return None
+        step = self.writer.step(call, Kind.LEAD)
+        if step.pk is not None and step.state != State.DONE:
+            message = "No answer came; the lead was found by the call's mark."
+            self.writer.finish(step, State.DONE, "FOUND", message, crm_id=mine.id, module=LEADS, record_id=mine.id)
+        return mine
 
     def _belong(self, group: Sequence[Call], found: Candidate, reason: str) -> None:
         self.records[found.module, found.id] = found
@@ -269,10 +261,7 @@ class Processor:
         self, strangers: dict[str, list[Call]], seen: dict[str, str]
     ) -> tuple[list[Creation], list[tuple[Call, str, str, str]]]:
         """Who makes the lead for each number that nobody has, while the others with it wait; and the calls that end."""
-        makers = {
-            number: [call for call in group if self.verdicts[call.pk].action == Action.FULL]
-            for number, group in strangers.items()
-        }
+        makers = {number: makers_of(group, self.verdicts) for number, group in strangers.items()}
         chosen = self._claim_numbers({number: some for number, some in makers.items() if some}, seen)
         creations: list[Creation] = []
         stopped: list[tuple[Call, str, str, str]] = []
@@ -443,20 +432,12 @@ class Processor:
 
     def _set_statuses(self, calls: Sequence[Call]) -> None:
         """The status of known leads, by the last call of each. A status that a person set stays."""
-        last: dict[str, Call] = {}
-        for call in calls:
-            if call.module == LEADS:
-                last[call.record_id] = call
-        newer = self._newer(last)
+        changes = StatusChanges(calls, self.records, self.desks, self.writer, statuses.offered(self.fields))
         wanted: list[tuple[Call, str]] = []
         skipped: list[CallStep] = []
-        for call in calls:
-            step = self.writer.step(call, Kind.STATUS)
-            status, why = self._status_of(call, last, newer)
-            is_here = step.record_id in ("", call.record_id)
-            if is_here and step.state in (State.DONE, State.SKIPPED) and step.digest == status:
-                continue
-            step.digest = status
+        for change in changes.due():
+            call, step, why = change.call, change.step, change.why_not
+            step.digest = change.status
             if why:
                 state, code = State.SKIPPED, ""
                 if why == SAME_STATUS:
@@ -466,43 +447,11 @@ class Processor:
                 self.writer.finish(step, state, code, why, module=call.module, record_id=call.record_id)
                 skipped.append(step)
             else:
-                wanted.append((call, status))
+                wanted.append((call, change.status))
         if skipped:
             with self.lease.commit():
                 self.writer.save(skipped)
         self.writer.set_statuses(wanted)
-
-    def _status_of(self, call: Call, last: dict[str, Call], newer: dict[str, dt.datetime]) -> tuple[str, str]:
-        """The status that the call sets, and why it is not set."""
-        desk = self.desks[call.office_id or 0]
-        status = desk.mappings.statuses.of(call)
-        record = self.records.get((call.module, call.record_id))
-        if call.module != LEADS:
-            return status, "Contacts have no lead status."
-        if record is None or record.is_converted:
-            return status, "The lead is converted."
-        if not status:
-            return status, "No status is set for such calls."
-        if status not in self.status_values:
-            return status, f"Zoho's list of lead statuses has no “{status}”."
-        made = self.writer.step(call, Kind.LEAD)
-        if made.pk is not None and made.state == State.DONE and self.writer.step(call, Kind.STATUS).pk is None:
-            return status, "The lead was made with its status."
-        if last[call.record_id] is not call or newer.get(call.record_id, call.started_at) > call.started_at:
-            return status, "A later call sets the status."
-        if record.status == status:
-            return status, SAME_STATUS
-        may, why = desk.mappings.statuses.may_replace(record.status)
-        return status, "" if may else why
-
-    def _newer(self, last: dict[str, Call]) -> dict[str, dt.datetime]:
-        """Start of the youngest call that has set the status of each lead, found it set, or made the lead."""
-        rows = Call.objects.filter(
-            Q(steps__state=State.DONE) | Q(steps__code=SAME),
-            module=LEADS, record_id__in=list(last), steps__kind__in=(Kind.STATUS, Kind.LEAD),
-        )  # fmt: skip
-        found = rows.order_by().values_list("record_id").annotate(at=Max("started_at"))
-        return dict(found)
 
     # --- note and media ----------------------------------------------------------------------------------------------
 
@@ -563,6 +512,29 @@ class Processor:
                 store_calls(moving)
                 overwrite(items, ITEM_FIELDS)
         self._end(ended)
+
+
+def wants_new_lead(group: Sequence[Call]) -> bool:
+    """Whether a person decided so for one of the calls of a number."""
+    return any(call.reason_code == reasons.NEW_LEAD for call in group)
+
+
+def found_for(group: Sequence[Call], match: Match) -> Candidate | None:
+    return None if wants_new_lead(group) else match.found
+
+
+def marked_by(group: Sequence[Call], match: Match) -> tuple[Call, Candidate] | tuple[None, None]:
+    """The call whose mark one of the records found bears, and that record."""
+    for call in group:
+        mine = next((found for found in match.candidates if marker_of(call) in found.marker_text), None)
+        if mine is not None:
+            return call, mine
+    return None, None
+
+
+def makers_of(group: Sequence[Call], verdicts: Mapping[int, Verdict]) -> list[Call]:
+    """Of the calls of an unknown number those for which a lead may be made; the first of them makes it for all."""
+    return [call for call in group if verdicts[call.pk].action == Action.FULL]
 
 
 def store_calls(calls: Sequence[Call]) -> None:

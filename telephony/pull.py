@@ -27,7 +27,9 @@ from portal.rows import overwrite
 from portal.runs import Lease
 from telephony import directory, reasons
 from telephony.folding import TWIN_APART, FoldedCall, fold, group, twins
+from telephony.missed_board import MissedBoard
 from telephony.models import Call, CallLogRow, CallSession, CallSettings, Extension, Office
+from telephony.qualifying import LONGEST_CALL
 from telephony.ringcentral.client import NotAvailable, RingCentralClient, TokenExpired
 from telephony.ringcentral.records import DamagedRow, LogRow
 from telephony.switchboard import Directory
@@ -113,7 +115,7 @@ class Puller:
             self._lease.log(
                 f"The log was last read {_hours(gap)} before this run's end; what happened since is read now."
             )
-        start = min(through - dt.timedelta(hours=self._settings.overlap_hours), self._oldest_open() or through)
+        start = min(through - dt.timedelta(hours=self._settings.overlap_hours), self._oldest_open(through) or through)
         walks = [self._walk(max(start, since), window.until)]
         if window.since < since:
             walks.append(self._walk(window.since, since))
@@ -128,10 +130,13 @@ class Puller:
             )
         return Window(since, until).as_json() | {"page": 1}
 
-    def _oldest_open(self) -> dt.datetime | None:
-        """Start of the oldest call that was still going on at the last reading; its final row comes later."""
+    def _oldest_open(self, through: dt.datetime) -> dt.datetime | None:
+        """Start of the oldest call that was still going on at the last reading; its final row comes later.
+
+        Counted back from that reading: after a long sleep of the host such a call is still read once more.
+        """
         rows = Call.objects.filter(connection=self._connection, outcome=Call.Outcome.IN_PROGRESS)
-        recent = rows.filter(started_at__gte=timezone.now() - dt.timedelta(days=7))
+        recent = rows.filter(started_at__gte=through - LONGEST_CALL)
         oldest: dt.datetime | None = recent.aggregate(at=Min("started_at"))["at"]
         return oldest
 
@@ -265,6 +270,7 @@ class CallStore:
         self._offices = {office.pk: office for office in Office.objects.all()}
         self._extensions = {row.rc_id: row for row in Extension.objects.filter(connection=connection)}
         self._directory = Directory.load(connection)
+        self._board = MissedBoard(connection)
         known = cursor_of(connection).value
         self._known = Window.of_json(known | {"until": known["through"]}) if "through" in known else None
         self.unknown_extensions: set[str] = set()
@@ -370,6 +376,7 @@ class CallStore:
         new: list[Call] = []
         updated: list[Call] = []
         owners: list[tuple[FoldedCall, Call]] = []
+        joined: list[Call] = []
         for each in folded:
             found = sorted({sessions[key] for key in each.keys if key in sessions}, key=lambda call: call.pk)
             self.unknown_extensions |= set(each.unknown_ids)
@@ -389,6 +396,7 @@ class CallStore:
                 self._fill(call, each)
                 updated.append(call)
             self._merge(others, call)
+            joined += others
         Call.objects.bulk_create(new, batch_size=CHUNK)
         overwrite(updated, _FOLDED)
         # New sessions belong to the call that stays, not to one that was joined to it.
@@ -399,6 +407,7 @@ class CallStore:
             if key not in sessions
         ]
         CallSession.objects.bulk_create(links, batch_size=CHUNK, ignore_conflicts=True)
+        self._board.follow([*new, *updated, *joined])
 
     def _is_late(self, folded: FoldedCall) -> bool:
         """Whether its time had been read before, so that no window would come back to it."""
@@ -420,6 +429,7 @@ class CallStore:
     def _merge(self, others: Sequence[Call], main: Call) -> None:
         """Two calls turned out to be one (a transfer whose halves came apart): what was written stays as it is."""
         for other in others:
+            other.merged_into = main
             Call.objects.filter(pk=other.pk).update(
                 merged_into=main, state=Call.State.NOT_PROCESSED, reason_code="MERGED",
                 reason="It is a part of another call: a transfer joins both.",
@@ -444,7 +454,7 @@ class CallStore:
         call.extension_ids = list(folded.extension_ids)
         call.office = self._office_of(call)
         call.number = phone.normalise(folded.number_told, self._region(call.office))
-        is_asked = call.state == Call.State.REVIEW and call.reason_code != "UNCLEAR"
+        is_asked = call.state == Call.State.REVIEW and call.reason_code not in reasons.UNTOLD
         if call.reason_code not in KEPT_REASONS and not is_asked:
             call.state, call.reason_code, call.reason, call.attempts = Call.State.PENDING, "", "", 0
 
@@ -479,6 +489,7 @@ class CallStore:
                 call.state, call.reason_code, call.reason = Call.State.PENDING, "", ""
                 placed.append(call)
         overwrite(placed, ("office", "number", "state", "reason_code", "reason"))
+        self._board.follow(placed)
         return len(placed)
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from portal import phone
+from django.utils import timezone
+
 from telephony import office_hours
 from telephony.assignment import Assigner
+from telephony.exclusions import Exclusions
 from telephony.mapping import Mappings
-from telephony.models import Call, CallRule, ExcludedNumber, Extension, Office
-from telephony.reasons import NEW_LEAD
+from telephony.models import Call, CallRule, Office
+from telephony.reasons import IN_PROGRESS, NEVER_ENDED, NEW_LEAD, UNCLEAR, UNTOLD
 
 Action = CallRule.Action
 Outcome = Call.Outcome
 
+# A call that RingCentral calls unfinished after so long is not waited for any more: its last row has got lost.
+LONGEST_CALL = dt.timedelta(days=7)
 _STOPPED_BY_OUTCOME = {
     Outcome.INTERNAL: "INTERNAL",
     Outcome.BLOCKED: "BLOCKED",
     Outcome.NOT_A_CALL: "NOT_A_CALL",
-    Outcome.IN_PROGRESS: "IN_PROGRESS",
-    Outcome.UNCLEAR: "UNCLEAR",
+    Outcome.IN_PROGRESS: IN_PROGRESS,
+    Outcome.UNCLEAR: UNCLEAR,
 }
 _INBOUND = (Outcome.ACCEPTED, Outcome.MISSED, Outcome.VOICEMAIL)
 
@@ -47,26 +52,17 @@ class Desk:
     mappings: Mappings
     assigner: Assigner
     rules: list[CallRule]
-    excluded: frozenset[str]
-    own_lines: frozenset[str]
-    extensions: dict[str, bool] = field(default_factory=dict)
+    exclusions: Exclusions
 
     @classmethod
     def load(cls, office: Office) -> Desk:
-        shared = {"office__isnull": True}
-        rules = list(CallRule.objects.filter(is_active=True, office=office)) + list(
-            CallRule.objects.filter(is_active=True, **shared)
-        )
-        numbers = ExcludedNumber.objects.filter(office=office) | ExcludedNumber.objects.filter(**shared)
-        lines = Office.objects.exclude(main_number="").values_list("main_number", "region")
+        rules = CallRule.objects.filter(is_active=True)
         return cls(
             office=office,
             mappings=Mappings.load(office),
             assigner=Assigner(office),
-            rules=rules,
-            excluded=frozenset(numbers.values_list("number", flat=True)),
-            own_lines=frozenset(phone.normalise(number, region) for number, region in lines) - {""},
-            extensions=dict(Extension.objects.values_list("rc_id", "process_calls")),
+            rules=[*rules.filter(office=office), *rules.filter(office__isnull=True)],
+            exclusions=Exclusions.load(),
         )
 
     def is_open_at(self, call: Call) -> bool:
@@ -77,48 +73,46 @@ def qualify(call: Call, desk: Desk | None) -> Verdict:
     """What happens with a call. `desk` is that of its office, None without one."""
     if call.merged_into_id is not None:
         return _no("MERGED", "It is a part of another call.")
-    outcome = Outcome(call.outcome)
     # Where a person decided to which record it belongs, it needs neither a number nor a clear outcome.
     is_placed = bool(call.record_id) or call.reason_code == NEW_LEAD
-    if outcome in _STOPPED_BY_OUTCOME and not (is_placed and outcome == Outcome.UNCLEAR):
-        return _no(_STOPPED_BY_OUTCOME[outcome], call.outcome_reason)
+    stopped = _by_outcome(call)
+    if stopped is not None and not (is_placed and stopped.code in UNTOLD):
+        return stopped
     if desk is None:
         return _no("NO_OFFICE", "None of its extensions belongs to an office, and the line is no office's main number.")
     if not desk.office.is_active:
         return _no("OFFICE_OFF", f"The office {desk.office} is switched off.")
-    off = _switched_off(call, desk)
+    off = desk.exclusions.switched_off(call)
     if off:
         return _no("EXTENSION_OFF", off)
     if not call.number and not is_placed:
         told = "withheld" if not call.number_told else "not a complete number: a part is masked, or it is a short one"
         return _no("NO_NUMBER", f"The number of the other party is {told}.")
-    if call.number and call.number in desk.own_lines:
+    if desk.exclusions.is_own_line(call):
         return _no("OWN_LINE", "The other party's number is a main number of one of our offices.")
-    if call.number in desk.excluded:
+    if desk.exclusions.is_excluded(call):
         return _no("EXCLUDED_NUMBER", "The number is in the list of excluded numbers.")
-    return _by_rules(call, desk, is_placed=is_placed)
+    return _by_rules(call, desk, is_told=stopped is None)
 
 
-def _switched_off(call: Call, desk: Desk) -> str:
-    """Who answered decides; when nobody did, one extension that is switched on is enough."""
-    if call.answered_by is not None:
-        return (
-            "" if call.answered_by.process_calls else f"Calls of {call.answered_by}, who answered, are not processed."
+def _by_outcome(call: Call) -> Verdict | None:
+    """The refusal of a call that is no conversation, or of which the log does not tell what came of it."""
+    if call.outcome == Outcome.IN_PROGRESS and call.started_at < timezone.now() - LONGEST_CALL:
+        return _no(
+            NEVER_ENDED, f"{LONGEST_CALL.days} days after its start RingCentral's log still calls it unfinished."
         )
-    known = [rc_id for rc_id in call.extension_ids if rc_id in desk.extensions]
-    if known and not any(desk.extensions[rc_id] for rc_id in known):
-        return "Processing is switched off for every extension that rang."
-    return ""
+    code = _STOPPED_BY_OUTCOME.get(Outcome(call.outcome))
+    return _no(code, call.outcome_reason) if code else None
 
 
-def _by_rules(call: Call, desk: Desk, *, is_placed: bool) -> Verdict:
+def _by_rules(call: Call, desk: Desk, *, is_told: bool) -> Verdict:
     for rule in desk.rules:
         if not _fits(rule, call, desk):
             continue
         if rule.action == Action.IGNORE:
             return _no("RULE", f"The rule “{rule}” says so.")
         return Verdict(rule.action, rule.with_media, "", f"By the rule “{rule}”.")
-    if call.outcome in _INBOUND or (is_placed and call.outcome == Outcome.UNCLEAR):
+    if call.outcome in _INBOUND or not is_told:
         return Verdict(
             Action.FULL, with_media=True, code="", reason="No rule says otherwise: inbound calls are written."
         )

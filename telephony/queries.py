@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Exists, Model, OuterRef, Q, QuerySet, Subquery
@@ -27,6 +27,7 @@ from telephony.models import (
     Office,
 )
 
+Row = TypeVar("Row", bound=Model)
 RUN_KIND = "telephony.call_sync"
 NO_OFFICE = "-"  # as a filter: calls that belong to no office
 # How long RingCentral keeps recordings and voicemails (90 days, or 100,000 files).
@@ -59,9 +60,10 @@ def calls_for(user: Person) -> QuerySet[Call]:
     return within_offices(Call.objects.filter(merged_into__isnull=True), user)
 
 
-def within_offices(calls: QuerySet[Call], user: Person) -> QuerySet[Call]:
+def within_offices(rows: QuerySet[Row], user: Person) -> QuerySet[Row]:
+    """Rows that have an `office`: those of the person's own offices; all for people who belong to none."""
     own = _memberships(user)
-    return calls.filter(~Exists(own) | Exists(own.filter(office_id=OuterRef("office_id"))))
+    return rows.filter(~Exists(own) | Exists(own.filter(office_id=OuterRef("office_id"))))
 
 
 def _memberships(user: Person) -> QuerySet[Any]:

@@ -6,6 +6,11 @@ from portal.remote.errors import Advice
 
 IGNORED = "IGNORED"
 NEW_LEAD = "NEW_LEAD"
+IN_PROGRESS = "IN_PROGRESS"
+UNCLEAR = "UNCLEAR"
+NEVER_ENDED = "NEVER_ENDED"
+# The log does not tell what came of the call: a person decides, unless the log tells it after all.
+UNTOLD = frozenset({UNCLEAR, NEVER_ENDED})
 
 # Codes of the calls themselves and of their steps. Vendors' own codes keep their own words.
 CODES: dict[str, Advice] = {
@@ -37,10 +42,15 @@ CODES: dict[str, Advice] = {
         "It is a fax, a message or an attempt without a conversation.",
         "Nothing: only conversations are written to Zoho.",
     ),
-    "IN_PROGRESS": Advice("The call had not ended when the log was read.", "Nothing: the next run reads it again."),
-    "UNCLEAR": Advice(
+    IN_PROGRESS: Advice("The call had not ended when the log was read.", "Nothing: the next run reads it again."),
+    UNCLEAR: Advice(
         "The legs of the call do not say what came of it.",
         "Look at the legs on the page of the call; ignore it there, or note it in Zoho by hand.",
+    ),
+    NEVER_ENDED: Advice(
+        "RingCentral's log never said how this call ended.",
+        "Ask who had the call; on its page ignore it, or choose the record that its note belongs to. If the log tells "
+        "the end after all, the call is processed by itself.",
     ),
     "RULE": Advice(
         "A call rule says that nothing is written for such calls.", "Change the rule if that is not wanted."
@@ -81,7 +91,7 @@ CODES: dict[str, Advice] = {
 # These stop a call before it matters to which record it belongs.
 BEFORE_MATCH = frozenset(
     {"NO_OFFICE", "OFFICE_OFF", "EXTENSION_OFF", "EXCLUDED_NUMBER", "OWN_LINE", "INTERNAL", "BLOCKED", "NOT_A_CALL",
-     "IN_PROGRESS", "RULE", "MERGED"}
+     IN_PROGRESS, "RULE", "MERGED"}
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from portal import audit, connections
 from portal.access import Person
 from portal.models import Vendor
+from telephony import missed_board
 from telephony.models import Call, Caller, CallStep
 from telephony.reasons import BEFORE_MATCH, IGNORED, NEW_LEAD
 from telephony.writing import UNANSWERED
@@ -79,6 +80,7 @@ def ignore(call: Call, *, reason: str, user: Person, address: str | None = None)
             call, user=user, state=State.NOT_PROCESSED, reason_code=IGNORED,
             reason=f"{user.get_username()}: {reason}", decided_at=timezone.now(),
         )  # fmt: skip
+        missed_board.follow_call(call.pk)
         _record("call ignored", call, user, address, reason=reason)
 
 
@@ -94,6 +96,7 @@ def again(call: Call, *, user: Person, address: str | None = None, step: CallSte
         if step and not count:
             raise Taken("This step is not waiting for another try any more.")
         _decide(call, user=user, allowed=tuple(State), state=State.PENDING, reason_code="", reason="", attempts=0)
+        missed_board.follow_call(call.pk)
         _record("call processed again", call, user, address, steps=count, kind=step.kind if step else "")
 
 

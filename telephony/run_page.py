@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import BigIntegerField, Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import Cast, StrIndex, Substr
 from django.urls import reverse
 
 from portal.access import Person
-from portal.models import Run, RunItem
+from portal.models import Run, RunEvent, RunItem
 from portal.runs import Action
 from telephony import reasons, sooner
 from telephony.models import Call, CallStep, Office
@@ -21,6 +22,8 @@ STEPS = {
     "process": "Writing leads and notes",
     "media": "Fetching recordings and voicemails",
 }
+# How a line of the log begins that is about a call, with the key of its item.
+ABOUT_CALL = r"^Call [0-9]+:"
 
 
 def page(run: Run) -> dict[str, Any]:
@@ -32,6 +35,10 @@ def page(run: Run) -> dict[str, Any]:
         "item_words": ("Call", "What it was"),
         "without": ("before", "after"),
         "advice": reasons.advice,
+        "left_out": (
+            "Items of other offices are not shown, nor log lines about them; the counts above are those of the whole "
+            "run. To see more, ask an administrator to add you to the office."
+        ),
         "facts": _facts(run),
     }
 
@@ -62,12 +69,29 @@ def written_by(run: Run) -> QuerySet[CallStep]:
     return CallStep.objects.filter(run=run, state=CallStep.State.DONE)
 
 
+def items_for(run: Run, user: Person, items: QuerySet[RunItem]) -> QuerySet[RunItem]:
+    """Those of calls that queries.within_offices lets the person see; for people of no office it costs nothing."""
+    own = Office.objects.filter(people=user.pk)
+    call = Call.objects.filter(pk=Cast(OuterRef("key"), BigIntegerField()), office__in=own)
+    return items.filter(~Exists(own) | Exists(call))
+
+
+def events_for(run: Run, user: Person, events: QuerySet[RunEvent]) -> QuerySet[RunEvent]:
+    """A line about a call goes where its item goes; all others are about the run."""
+    start = len("Call ")
+    key = Substr("message", start + 1, StrIndex("message", Value(":")) - start - 1)
+    call_key = Case(When(message__regex=ABOUT_CALL, then=key), default=Value(""), output_field=CharField())
+    item = items_for(run, user, RunItem.objects.filter(run=run, key=OuterRef("call_key")))
+    return events.annotate(call_key=call_key).filter(Q(call_key="") | Exists(item))
+
+
 def actions(run: Run, user: Person) -> list[Action]:
     """Calls that failed are processed once more by a run of their own."""
     if run.is_open or not run.failed or not user.has_perm("telephony.process_calls"):
         return []
+    count = items_for(run, user, run.items.filter(state=RunItem.State.FAILED)).count()
     again = reverse("calls-of-run-again", args=[run.pk])
-    return [Action(f"Process failed calls again ({run.failed:,})", again, style="primary")]
+    return [Action(f"Process failed calls again ({count:,})", again, style="primary")] if count else []
 
 
 def failed_calls(run: Run) -> list[Call]:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from portal.access import Person
 from portal.models import Connection, Run, Vendor
 from telephony.models import Extension, FieldMapping, LeadOwner, Office, Recipient
-from telephony.queries import RUN_KIND
+from telephony.queries import RUN_KIND, offices_for
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def checklist(user: Person) -> list[Step]:
             has_office and extensions.exists(),
         ),
         Step(
-            "Lead owners", "Each office has somebody who gets its new leads.", page("lead-owners"),
+            "Lead owners", "Each office has somebody who gets its new leads.", _owners_page(user) if configure else "",
             has_office and not without_owner,
         ),
         Step(
@@ -70,6 +70,12 @@ def checklist(user: Person) -> list[Step]:
             has_run,
         ),
     ]  # fmt: skip
+
+
+def _owners_page(user: Person) -> str:
+    """Where owners are added to the first office that has none at all; else where they are switched on."""
+    office = offices_for(user).filter(is_active=True, lead_owners=None).first()
+    return f"{reverse('lead-owners-add')}?office={office.slug}" if office else reverse("lead-owners")
 
 
 def admin_page(user: Person, model: type[Model]) -> str:

@@ -76,6 +76,11 @@ class Statuses:
         return False, f"“{current}” was set by a person and stays."
 
 
+def offered(fields: Sequence[Field]) -> frozenset[str]:
+    """The values of Zoho's Lead_Status; none where the connection does not see the field."""
+    return frozenset(choice.value for field in fields if field.api_name == FIELD for choice in field.choices)
+
+
 def check_picklist(values: Mapping[str, str], fields: Sequence[Field]) -> list[Problem]:
     """Statuses that Zoho's Lead_Status does not offer. `values`: status by the place where it is configured."""
     field = next((entry for entry in fields if entry.api_name == FIELD), None)

@@ -16,7 +16,7 @@ from portal import phone
 from portal.tables import NOTHING
 from portal.templatetags import portal as tags
 from telephony import looks
-from telephony.models import AssignmentDecision, Call
+from telephony.models import AssignmentDecision, Call, Caller
 from telephony.templatetags.telephony import office_time
 
 UTC = ZoneInfo("UTC")
@@ -106,7 +106,7 @@ def caller_words(call: Call) -> str:
     )
 
 
-def record_link(call: Call, *, may_view_records: bool) -> str:
+def record_link(call: Call | Caller, *, may_view_records: bool) -> str:
     if not call.record_id:
         return NOTHING
     words = call.module.removesuffix("s") or "Record"

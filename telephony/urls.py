@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from telephony.views import call, calls, importing, mapping, offices, owners, review, schedule, webhook
+from telephony.views import call, calls, importing, mapping, missed, offices, owners, review, schedule, webhook
 
 urlpatterns = [
     path("", calls.calls, name="calls"),
@@ -10,10 +10,17 @@ urlpatterns = [
     path("calls.csv", calls.calls_csv, name="calls-csv"),
     path("why/", calls.why, name="calls-why"),
     path("review/", review.queue, name="call-review"),
+    path("missed/", missed.board, name="missed-calls"),
+    path("missed/<int:pk>/take/", missed.take, name="missed-take"),
+    path("missed/<int:pk>/give-back/", missed.give_back, name="missed-give-back"),
+    path("missed/<int:pk>/resolve/", missed.resolve, name="missed-resolve"),
+    path("missed/<int:pk>/ignore/", missed.ignore, name="missed-ignore"),
+    path("missed/<int:pk>/reopen/", missed.reopen, name="missed-reopen"),
     path("offices/", offices.offices, name="offices"),
     path("offices/sync/", offices.sync_extensions, name="extensions-sync"),
     path("offices/test-mail/", offices.test_mail, name="calls-test-mail"),
     path("owners/sync/", offices.sync_owners, name="lead-owners-sync"),
+    path("owners/add/", owners.add, name="lead-owners-add"),
     path("owners/", owners.owners, name="lead-owners"),
     path("owners/<int:pk>/toggle/", owners.toggle, name="lead-owner-toggle"),
     path("owners/<int:pk>/edit/", owners.edit, name="lead-owner-edit"),

@@ -353,6 +353,16 @@ class Writer:
                     queue.extend(self._take_error(batch, outcome, refused, stored))
                 else:
                     self._take_rows(batch, outcome, done, refused, stored)
+        self._plan_again(sent.step for batch in queue for sent in batch)
+
+    def _plan_again(self, unsent: Iterable[CallStep]) -> None:
+        """Of what was done before, a change was held up: it is open again, so that nobody takes the call for through."""
+        changed = [step for step in unsent if step.state == State.DONE]
+        if changed:
+            for step in changed:
+                step.state = State.PLANNED
+            with self.lease.commit(progress=False):
+                self.save(changed)
 
     def _claimed(self, batch: list[Sent]) -> Write:
         now = timezone.now()

@@ -31,6 +31,8 @@ LARGEST_LIMIT = 500
 # Rows that are tried one after the other while other processes take them.
 CANDIDATES = 16
 USED_UP = "bucket used up"
+# The bucket of a vendor that has none, where the settings limit its calls.
+OWN = "all"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ def _whole(text: str, least: int, most: int) -> int | None:
     return int(text) if least <= int(text) <= most else None
 
 
+def _own_bucket(traits: Traits) -> Mapping[str, Callable[[], int]]:
+    rate = traits.own_rate
+    return {OWN: rate} if rate is not None and rate() > 0 else {}
+
+
 @dataclass(frozen=True, slots=True)
 class Permit:
     """Leave to send one request; `free_at` tells whether it was given to somebody else since."""
@@ -83,7 +90,7 @@ class Buckets:
         self, key: str, traits: Traits, *, now: Callable[[], dt.datetime], monotonic: Callable[[], float]
     ) -> None:
         self._key = key
-        self._assumed = traits.buckets
+        self._assumed = traits.buckets or _own_bucket(traits)
         self._global_codes = traits.global_rate_codes
         self._now = now
         self._monotonic = monotonic
@@ -93,12 +100,14 @@ class Buckets:
         self._made: dict[str, int] = {}
 
     def __bool__(self) -> bool:
-        """Whether the vendor has buckets at all."""
+        """Whether there are buckets at all, the vendor's or one of our own."""
         return bool(self._assumed)
 
     def bucket_of(self, endpoint: str, assumed: str) -> str:
         """The bucket that the vendor named for the endpoint, else the assumed one. Raises ValueError without any."""
         self._read()
+        if OWN in self._assumed:
+            return OWN
         bucket = self._groups.get(endpoint[:60], assumed)
         if not bucket:
             raise ValueError(f"The request {endpoint} names no rate bucket; this vendor counts each in one.")

@@ -124,7 +124,7 @@ class Limits:
         Where the vendor counts by buckets, only the refused one pauses, unless the refusal concerns all.
         """
         now = self._now()
-        if permit is not None:
+        if permit is not None and self._traits.buckets:
             until, is_global = self.buckets.refused(permit.bucket, error.code, headers, named)
             if is_global:
                 self._state.pause(until, error.code or "rate limit")

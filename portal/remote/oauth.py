@@ -134,6 +134,21 @@ class Tokens:
             self._sleep(pause_s)
             waited_s += pause_s
 
+    def replace(self, connection: Connection, refused: Token) -> Token:
+        """A token in place of one that the vendor refused; that it is such a one is remembered for all processes."""
+        token = self.refresh(connection, bad_generation=refused.generation)
+        until = token.issued_at + dt.timedelta(seconds=traits_of(connection).fresh_token_s)
+        state = self._state(connection, "replaced")
+        state.row()
+        state.change(pause_until=until, pause_reason=str(token.generation))
+        return token
+
+    def is_replacement(self, connection: Connection, token: Token) -> bool:
+        """Whether the token was granted a moment ago in place of a refused one, so that a login would only repeat it."""
+        row = self._state(connection, "replaced").row()
+        is_recent = row.pause_until is not None and self._now() < row.pause_until
+        return is_recent and row.pause_reason == str(token.generation)
+
     def exchange_code(self, credentials: Credentials, *, code: str, redirect_uri: str = "") -> TokenAnswer:
         """Tokens for an authorisation code. Used once and at once: a code lives a minute or two."""
         redact.remember(code, credentials.client_secret)
@@ -307,9 +322,9 @@ class Tokens:
 
     # --- remembered failures ------------------------------------------------------------------------------------------
 
-    def _state(self, connection: Connection) -> SharedState:
+    def _state(self, connection: Connection, name: str = "token") -> SharedState:
         return SharedState(
-            f"{connection.vendor}:connection-{connection.pk}:token", now=self._now, monotonic=time.monotonic
+            f"{connection.vendor}:connection-{connection.pk}:{name}", now=self._now, monotonic=time.monotonic
         )
 
     def _raise_remembered(self, connection: Connection, credentials: Credentials) -> None:

@@ -397,7 +397,7 @@ class RemoteSession:
         """A refused token is renewed once and the call sent once more; it had no effect, so any call may be."""
         if isinstance(error, MissingScope):
             raise error
-        if error.code in self.traits.refresh_codes and self._is_fresh(ticket.token):
+        if error.code in self.traits.refresh_codes and self._tokens.is_replacement(self.connection, ticket.token):
             raise self._right_missing(error)
         if job.token_renewed or error.code not in self.traits.refresh_codes:
             mark_connection(self.connection, working=False, reason=error.message)
@@ -405,19 +405,16 @@ class RemoteSession:
         job.token_renewed = True
         self._token = None
         try:
-            self._token = self._tokens.refresh(self.connection, bad_generation=ticket.token.generation)
+            self._token = self._tokens.replace(self.connection, ticket.token)
         except RemoteError as failure:
             failure.outcome_unknown |= job.uncertain
             raise
         self._token_checked_at = self.monotonic()
         return Later(0.0, error)
 
-    def _is_fresh(self, token: Token) -> bool:
-        return (self.now() - token.issued_at).total_seconds() < self.traits.fresh_token_s
-
     def _right_missing(self, error: Unauthorized) -> MissingScope:
         return MissingScope(
-            f"A token that was granted a moment ago is refused for this call: a right is missing. {error.message}",
+            f"A token from a fresh login is refused for this call too: a right is missing. {error.message}",
             service=error.service,
             endpoint=error.endpoint,
             status=error.status,

@@ -25,8 +25,10 @@ class Traits:
     `credits_pattern`: words in the message of a 429 that mean the daily credits, not the concurrency; None where there
     are no credits. `heavy_limit`: calls with `Request.heavy` in flight at once; None where there is no such limit.
     `buckets`: calls a minute of each rate bucket until the vendor states its own figure; none where calls have none.
-    `fresh_token_s`: a token younger than this that is refused lacks a right and is not renewed, because a login that
-    has just worked would only be repeated. `global_rate_codes`: refusals that concern every bucket.
+    `own_rate`: for a vendor without buckets, calls a minute that are wanted at most; 0 for no such wish.
+    `fresh_token_s`: a refused token may have been revoked, so it is replaced; when its replacement is refused at an age
+    below this, a right is missing, and another login would only repeat it. `global_rate_codes`: refusals that concern
+    every bucket.
     `names_scopes`: each token answer lists the granted scopes, which an administrator may have changed.
     """
 
@@ -43,6 +45,7 @@ class Traits:
     credits_header: str = ""
     heavy_limit: Callable[[], int] | None = None
     buckets: Mapping[str, Callable[[], int]] = field(default_factory=dict)
+    own_rate: Callable[[], int] | None = None
     global_rate_codes: frozenset[str] = frozenset()
     fresh_token_s: float = 0.0
     names_scopes: bool = False
@@ -63,6 +66,7 @@ TRAITS: Mapping[str, Traits] = {
         credits_pattern=re.compile(r"credit|daily|24 hours|per day|quota", re.IGNORECASE),
         credits_header="X-API-CREDITS-REMAINING",
         heavy_limit=lambda: int(settings.ZOHO_HEAVY_CONCURRENCY),
+        own_rate=lambda: int(settings.ZOHO_PER_MINUTE),
     ),
     # Codes and buckets: RingCentral's error and rate-limit guides. The 60 seconds are those after which App Connect,
     # RingCentral's own connector, takes a 401 for an expired token again.

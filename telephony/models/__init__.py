@@ -3,6 +3,7 @@
 from telephony.models.assignment import AssignmentDecision, AssignmentRules, DepartmentPool, LeadOwner, Rotation
 from telephony.models.calls import Call, Caller, CallLogRow, CallSession, CallStep
 from telephony.models.mail import MailSettings, Recipient
+from telephony.models.missed import MissedCard
 from telephony.models.offices import CallSettings, ExcludedNumber, Extension, Office
 from telephony.models.rules import CallRule, FieldMapping, OverwritableStatus, StatusName
 from telephony.models.webhooks import Subscription
@@ -23,6 +24,7 @@ __all__ = [
     "FieldMapping",
     "LeadOwner",
     "MailSettings",
+    "MissedCard",
     "Office",
     "OverwritableStatus",
     "Recipient",

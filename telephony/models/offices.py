@@ -70,6 +70,9 @@ class CallSettings(models.Model):
     lead_source = models.CharField(
         max_length=120, default="RingCentral Integration", blank=True, help_text="Empty: the name of the extension."
     )
+    call_back_minutes = models.PositiveSmallIntegerField(
+        default=60, help_text="Within how long a missed caller should be called back; 0: no target."
+    )
     note_title = models.CharField(max_length=120, default="Call Information")
     note_missing_media = models.BooleanField(
         default=True, help_text="Say in a note when a recording or voicemail cannot be had any more."

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from portal.access import permission_required
-from telephony import queries, reasons, review
+from telephony import missed_queries, queries, reasons, review
 from telephony.forms import IgnoreForm, RecordForm
 from telephony.models import AssignmentDecision, Call, CallLogRow, CallStep, LeadOwner
 from telephony.tables import record_link
@@ -66,6 +66,7 @@ def call(request: HttpRequest, pk: int) -> HttpResponse:
         "turns": _turns(decision) if decision is not None else [],
         "steps": [_row(step, may_process=may_process and not in_work) for step in steps],
         "media": _media(found, steps),
+        "card": missed_queries.card_of(found),
         "in_work": in_work,
         "may_process": may_process and not in_work,
         "may_decide": may_process and not in_work and review.may_choose(found),

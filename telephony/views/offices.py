@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from crm.zoho.client import ZohoClient
@@ -44,8 +45,10 @@ def sync_extensions(request: HttpRequest) -> HttpResponse:
 @require_POST
 @permission_required("telephony.view_calls", "telephony.configure_calls")
 def sync_owners(request: HttpRequest) -> HttpResponse:
+    """The address may name the office whose owners the person was looking at; all owners are compared."""
     _compare(request, Vendor.ZOHO, _owners)
-    return redirect("lead-owners")
+    office = queries.offices_for(request.user).filter(slug=request.GET.get("office", "")).first()
+    return redirect(f"{reverse('lead-owners')}?office={office.slug}" if office else "lead-owners")
 
 
 @require_POST

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from portal import audit
+from crm.zoho.client import ZohoClient
+from crm.zoho.schema import User
+from portal import audit, connections
 from portal.access import client_address, permission_required
+from portal.models import Vendor
+from portal.remote import errors
 from portal.tables import paged
-from telephony import assignment, queries
+from telephony import assignment, directory, queries
 from telephony.forms import OwnerForm, owner_initial
 from telephony.models import AssignmentRules, LeadOwner, Office
 from telephony.tables import DecisionTable
@@ -67,8 +73,8 @@ def _owner(request: HttpRequest, pk: int) -> LeadOwner:
     return get_object_or_404(rows.select_related("office"), pk=pk)
 
 
-def _back(owner: LeadOwner) -> HttpResponse:
-    return redirect(f"{reverse('lead-owners')}?office={owner.office.slug}")
+def _back(office: Office) -> HttpResponse:
+    return redirect(f"{reverse('lead-owners')}?office={office.slug}")
 
 
 @require_POST
@@ -83,7 +89,7 @@ def toggle(request: HttpRequest, pk: int) -> HttpResponse:
             address=client_address(request), target=f"{owner.office}: {owner}",
         )  # fmt: skip
     messages.success(request, f"{owner} {'gets leads again' if is_active else 'gets no more leads'}.")
-    return _back(owner)
+    return _back(owner.office)
 
 
 @require_POST
@@ -94,7 +100,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = OwnerForm(request.POST)
     if not form.is_valid():
         messages.error(request, " ".join(str(error) for found in form.errors.values() for error in found))
-        return _back(owner)
+        return _back(owner.office)
     weight: Decimal = form.cleaned_data["weight"]
     away_until = form.away_until_in(owner.office.tz)
     audit.record(
@@ -103,4 +109,71 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     )  # fmt: skip
     LeadOwner.objects.filter(pk=pk).update(weight=weight, away_until=away_until)
     messages.success(request, f"{owner} is changed. It counts from the next lead on; what was given stays.")
-    return _back(owner)
+    return _back(owner.office)
+
+
+# --- new ones from Zoho -------------------------------------------------------------------------------------------------
+
+
+@permission_required("telephony.view_calls", "telephony.configure_calls")
+@require_http_methods(["GET", "HEAD", "POST"])
+def add(request: HttpRequest) -> HttpResponse:
+    """Makes lead owners of users of Zoho, whom it reads anew each time. Office and role are in the address."""
+    offices = list(queries.offices_for(request.user))
+    office = _office_to_add_to(request, offices)
+    # The default connection, because calls are written with that one.
+    connection = connections.choose(None, Vendor.ZOHO)
+    chosen = list(dict.fromkeys(request.POST.getlist("user")))
+    role = request.GET.get("role", "")
+    context: dict[str, Any] = {
+        "offices": offices, "office": office, "connection": connection, "role": role, "chosen": chosen,
+    }  # fmt: skip
+    if request.method == "POST" and not chosen:
+        messages.error(request, "Nobody was chosen, so nobody was added. Tick the users who are to get leads.")
+        return redirect(request.get_full_path())
+    if office is not None and connection is not None:
+        try:
+            with ZohoClient(connections.session_for(connection, read_only=True)) as client:
+                if chosen:
+                    return _add(request, office, client.users(), chosen)
+                context["offer"] = directory.offer_users(client, office, role)
+        except errors.RemoteError as error:
+            context["problem"] = errors.describe(error)
+    return render(request, "telephony/owners_add.html", context)
+
+
+def _office_to_add_to(request: HttpRequest, offices: Sequence[Office]) -> Office | None:
+    """The office that the address names. Only for looking the first one stands in for none."""
+    slug = request.GET.get("office", "")
+    office = next((each for each in offices if each.slug == slug), None)
+    if office is None and (slug or request.method == "POST"):
+        raise Http404
+    return office or next(iter(offices), None)
+
+
+def _add(request: HttpRequest, office: Office, users: Sequence[User], chosen: Sequence[str]) -> HttpResponse:
+    """Adds those of the chosen who can be owners, and says of each other one why not."""
+    by_id = {user.id: user for user in users}
+    found = [by_id[each] for each in chosen if each in by_id]
+    with transaction.atomic():
+        made = directory.add_owners(office, [user for user in found if user.is_active])
+        if made:
+            audit.record(
+                "lead owners added", user=request.user, address=client_address(request), target=str(office),
+                zoho_ids=[owner.zoho_id for owner in made],
+            )  # fmt: skip
+    if made:
+        words = f"{len(made):,} owner{'' if len(made) == 1 else 's'} added."
+        messages.success(request, f"{words} They start level with the others.")
+    added = {owner.zoho_id for owner in made}
+    left_out = {
+        f"an owner of {office} already": [
+            user.name or user.id for user in found if user.is_active and user.id not in added
+        ],
+        "not active in Zoho": [user.name or user.id for user in found if not user.is_active],
+        "no user of Zoho": [each[:30] for each in chosen if each not in by_id],
+    }
+    for reason, names in left_out.items():
+        if names:
+            messages.warning(request, f"Not added, {reason}: {', '.join(names)}.")
+    return _back(office)

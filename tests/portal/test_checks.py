@@ -118,3 +118,9 @@ def test_the_example_describes_every_variable_that_the_settings_read():
     }
     assert set(described) == read
     assert all(lines[number - 1].startswith("# ") for number in described.values())
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0, []), (500, []), (-1, ["portal.E010"]), (501, ["portal.E010"])])
+def test_calls_a_minute_are_none_or_as_many_as_can_be_counted(settings, rate, expected):
+    settings.ZOHO_PER_MINUTE = rate
+    assert ids(checks.calls_a_minute(None)) == expected

@@ -168,7 +168,7 @@ def test_home_takes_the_same_number_of_queries_for_1_and_for_30_runs(
     client = login("Supervisor")
     for _ in range(rows):
         make_run(Run.State.FINISHED_WITH_ERRORS, finished_at=timezone.now(), connection=connection)
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(18):
         client.get("/")
 
 

@@ -247,6 +247,26 @@ def test_every_way_to_write_asks_for_the_lease_and_keeping_it_prolongs_it(kind: 
 # --- what a slice comes to --------------------------------------------------------------------------------------------
 
 
+def test_a_slice_is_not_over_before_it_has_got_anything_done(kind: Any, settings: Any) -> None:
+    """On a machine so slow that the preparation takes as long as a slice, the run would never get on."""
+    settings.RUN_SLICE_SECONDS = 1e-9
+    lease = runs.claim(begin().pk)
+    assert lease is not None
+    lease.keep()
+    lease.save(phase="loading")
+    assert not lease.time_is_up
+    with lease.commit():
+        pass
+    assert lease.time_is_up
+
+
+def test_a_slice_that_gets_nothing_done_is_over_before_its_lease_is(kind: Any, settings: Any) -> None:
+    settings.RUN_SLICE_SECONDS = settings.RUN_LEASE_SECONDS = 1e-9
+    lease = runs.claim(begin().pk)
+    assert lease is not None
+    assert lease.time_is_up
+
+
 def test_a_slice_with_more_to_do_enqueues_the_next_and_gives_the_lease_back(kind: Any) -> None:
     kind.work = lambda lease: More()
     run = begin()

@@ -42,6 +42,7 @@ LOOKING_ONLY = [
     models.CallLogRow,
     models.CallSession,
     models.CallStep,
+    models.MissedCard,
     models.Rotation,
     models.Subscription,
 ]
@@ -106,6 +107,9 @@ def fill(n: int) -> dict[str, Any]:
             connection=phones, row_id=f"r-{n}", session_key=f"s-{n}", payload={}, digest="x"
         ),
         "callsession": models.CallSession.objects.create(connection=phones, key=f"s-{n}", call=call),
+        "missedcard": models.MissedCard.objects.create(
+            connection=phones, first_call=call, opened_at=now, last_at=now, number=f"+1510555{n:04}"
+        ),
         "subscription": models.Subscription.objects.create(
             connection=phones, key=f"k-{n}", verification="secret-three"
         ),

@@ -5,6 +5,7 @@ The deaths of this file are exceptions that nothing catches; tests/flows has tho
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +16,11 @@ from django.utils import timezone
 
 from portal import runs, schedules
 from portal.models import RatePermit, RemoteState, Run, Schedule
-from portal.remote.session import RemoteSession
+from portal.remote.oauth import Tokens
 from portal.standin import Standin
 from portal.standin.faults import FaultScript
-from telephony import call_sync, review
-from telephony.models import AssignmentDecision, Call, CallStep, Office, Rotation
+from telephony import call_sync, reasons, review
+from telephony.models import AssignmentDecision, Call, CallSettings, CallStep, Office, Rotation
 from tests.telephony.conftest import ago
 from tests.telephony.scenario_set import Day, end_of, expected_end, play
 
@@ -31,9 +32,9 @@ OTHER = "+12155550143"
 def day(standin: Standin, phones: Any, owners: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Day:
     """The day is played; a vendor that fails often is not left alone, and no limit is waited for in this process.
 
-    A token that is refused is a token that ended: none is so new that it lacks a right.
+    A token that is refused is a token that ended: none is the second in a minute because a right is missing.
     """
-    monkeypatch.setattr(RemoteSession, "_is_fresh", lambda session, token: False)
+    monkeypatch.setattr(Tokens, "is_replacement", lambda tokens, connection, token: False)
     settings.REMOTE_BREAKER_FAILURES = 1000
     settings.REMOTE_MAX_PAUSE_S = 0
     standin.zoho.settings.token_requests_per_window = 500
@@ -300,6 +301,22 @@ def test_a_run_that_was_stopped_at_its_files_goes_on_with_them(number, standin, 
     assert end_of(standin, day) == expected_end(day)
 
 
+@pytest.mark.parametrize("number", range(8, 36, 4))
+def test_a_run_that_learns_of_its_stop_between_two_calls_to_zoho_leaves_nothing_out(
+    number, standin, day, office, zoho, ringcentral, monkeypatch
+):
+    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0)
+    run = call_sync.start(offices=[office])
+    with at_commit(number, lambda: runs.stop(Run.objects.get(pk=run.pk))):
+        slice_of(run)
+    run = slice_of(run)
+    assert run.state == Run.State.STOPPED
+    runs.resume(run)
+    run = through(run)
+    assert (run.state, run.ok, run.skipped) == (Run.State.FINISHED, 11, 3)
+    assert end_of(standin, day) == expected_end(day)
+
+
 # --- single promises --------------------------------------------------------------------------------------------------
 
 
@@ -439,3 +456,118 @@ def test_a_second_start_of_an_office_is_refused_by_name_of_the_first(office, zoh
     assert schedules.fire_due() == []
     assert list(Run.objects.values_list("pk", flat=True)) == [first.pk]
     assert Office.objects.get(pk=office.pk).sync_run_id == first.pk
+
+
+# --- what the note has to say about media that are lost -----------------------------------------------------------------
+
+
+@pytest.fixture
+def lost(standin, phones, owners, zoho, ringcentral, office, monkeypatch):
+    """Two calls whose recordings are gone: one says so at the first look, after the note was written."""
+    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0)
+    for number in (NEW, OTHER):
+        phones.accepted(ago(hours=2), caller=number, recorded={"size": 2_000_000})
+    CallSettings.objects.update(max_attachment_mb=1)
+    return call_sync.start(offices=[office])
+
+
+def assert_both_notes_say_it(standin):
+    for number in (NEW, OTHER):
+        (note,) = standin.notes_of("Leads", only_lead(standin, number)["id"])
+        assert "not available" in note["Note_Content"]
+    assert set(Call.objects.values_list("state", "reason_code")) == {(Call.State.DONE, "MEDIA_GONE")}
+
+
+@pytest.mark.parametrize("number", range(25, 39, 2))
+def test_a_stop_before_the_note_tells_of_a_lost_recording_leaves_that_to_the_next_run(
+    number, lost, sync, standin, settings, office
+):
+    settings.REMOTE_MAX_PAUSE_S = 0
+    with at_commit(number, lambda: runs.stop(Run.objects.get(pk=lost.pk))):
+        run = slice_of(lost)
+    if run.is_open:
+        run = slice_of(run)
+    assert run.state in (Run.State.STOPPED, Run.State.FINISHED)
+    sync()
+    assert_both_notes_say_it(standin)
+
+
+def test_a_limit_before_the_note_tells_of_a_lost_recording_is_waited_for(lost, standin):
+    standin.faults.add(method="PUT", path="/Notes", status=429, headers={"Retry-After": "120"}, times=1)
+    run = slice_of(lost)
+    assert (run.state, run.wait) == (Run.State.WAITING, Run.Wait.RATE_LIMIT)
+    through(run)
+    assert_both_notes_say_it(standin)
+
+
+# --- calls whose end is never told ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def endless(sync, standin, phones, owners, time_machine):
+    """A call that the log calls unfinished for more than a week, which one run has found out."""
+    start = ago(hours=1)
+    made = phones.accepted(start, caller=NEW, duration=60, result="In Progress", appears_after=-30)
+    for days in (0, 6):
+        time_machine.move_to(start + dt.timedelta(days=days, hours=2))
+        assert sync().planned == 0
+        assert Call.objects.get().state == Call.State.PENDING
+    time_machine.move_to(start + dt.timedelta(days=7, hours=2))
+    assert sync(dry_run=True).items.get().code == reasons.NEVER_ENDED
+    assert Call.objects.get().state == Call.State.PENDING
+    run = sync(types=["missed"])
+    assert (run.state, run.planned, run.skipped) == (Run.State.FINISHED, 1, 1)
+    assert run.items.get().code == reasons.NEVER_ENDED
+    return made
+
+
+def end(standin, made):
+    entry = standin.ringcentral.log.find(made.row)
+    legs = [leg | {"result": "Accepted"} for leg in entry.row(2**60)["legs"]]
+    standin.ringcentral.script.change_row(made.row, at=timezone.now(), result="Accepted", legs=legs)
+
+
+def note_of(standin):
+    (note,) = standin.notes_of("Leads", only_lead(standin, NEW)["id"])
+    return note["Note_Content"]
+
+
+def test_a_call_whose_end_is_never_told_is_a_question_after_a_week_and_asked_once(sync, standin, endless):
+    call = Call.objects.get()
+    assert (call.state, call.reason_code) == (Call.State.REVIEW, reasons.NEVER_ENDED)
+    assert "7 days" in call.reason
+    assert reasons.advice(call.reason_code) is not None
+    assert writes(standin) == []
+    assert sync().planned == 0
+
+
+def test_an_end_that_is_told_after_all_is_processed_as_usual(sync, standin, endless):
+    end(standin, endless)
+    sync()
+    call = Call.objects.get()
+    assert (call.outcome, call.state) == (Call.Outcome.ACCEPTED, Call.State.DONE)
+    assert "Inbound call: accepted" in note_of(standin)
+    assert only_lead(standin, NEW)["Lead_Status"] == "Accepted Call"
+
+
+def test_what_a_person_decides_about_a_call_without_an_end_is_done_and_its_end_brought_in_later(
+    sync, standin, endless, person
+):
+    review.create_lead(Call.objects.get(), user=person("Operator"))
+    sync()
+    assert Call.objects.get().state == Call.State.DONE
+    assert "Inbound call: in progress" in note_of(standin)
+    end(standin, endless)
+    sync()
+    assert Call.objects.get().state == Call.State.DONE
+    assert "Inbound call: accepted" in note_of(standin)
+
+
+def test_a_call_without_an_end_that_is_ignored_or_tried_again_is_asked_about_as_a_person_says(sync, endless, person):
+    operator = person("Operator")
+    review.again(Call.objects.get(), user=operator)
+    assert sync().skipped == 1
+    assert Call.objects.get().reason_code == reasons.NEVER_ENDED
+    review.ignore(Call.objects.get(), reason="A test", user=operator)
+    assert sync().planned == 0
+    assert Call.objects.get().reason_code == reasons.IGNORED

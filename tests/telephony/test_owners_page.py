@@ -150,6 +150,14 @@ def test_owners_are_compared_with_zoho_by_a_button(zoho: Connection, login: Logi
     assert login("Operator").post(reverse("lead-owners-sync")).status_code == 403
 
 
+def test_the_comparison_leads_back_to_the_office_that_was_looked_at(zoho: Connection, login: Login) -> None:
+    make_office()
+    make_office("reno", order=2)
+    client, address = login("Administrator"), reverse("lead-owners-sync")
+    assert client.post(f"{address}?office=reno").headers["Location"].endswith("?office=reno")
+    assert client.post(f"{address}?office=nowhere").headers["Location"] == reverse("lead-owners")
+
+
 def test_without_a_connection_the_comparison_says_so(login: Login) -> None:
     page = login("Administrator").post(reverse("extensions-sync"), follow=True)
     assert "There is no connection to RingCentral yet." in text_of(page)

@@ -72,6 +72,7 @@ class MadeUpCalls:
             dice.number("stranger"),
         )
         self._connects, self._odd, self._text = dice.chance("connects", 700), dice.number("odd"), dice.number("text")
+        self._rings_again = dice.chance("again", 250)
 
     def fill(self) -> None:
         """On the first look, so that the calls lie before the clock that a test may have set until then."""
@@ -80,7 +81,7 @@ class MadeUpCalls:
         self._filled = True
         self._first_ms = self._office.now_ms() - SPREAD_MS
         # Kept, not computed later: a lead whose number somebody edits does not change who called.
-        self._numbers = [self._caller_of(index) for index in range(self._count)]
+        self._numbers = list(self._callers())
         self._log.add_many(self._entries())
 
     def _entries(self) -> Iterator[tuple[Entry, int, Content]]:
@@ -134,6 +135,19 @@ class MadeUpCalls:
         ring, people = self._ring(index), self._office.people
         group = list(people.members(ring)) if ring else people.agents
         return group[self._agent(index) % len(group)]
+
+    def _callers(self) -> Iterator[str]:
+        """Outbound calls, and some of those who are answered, are about the caller who was missed last."""
+        missed: list[str] = []
+        for index in range(self._count):
+            kind = self._kind(index)
+            is_return = kind == "outbound" or (kind == "accepted" and self._rings_again(index))
+            number = missed[-1] if is_return and missed else self._caller_of(index)
+            if kind in ("missed", "voicemail"):
+                missed.append(number)
+            elif is_return and missed and (kind == "accepted" or self._connects(index)):
+                missed.pop()
+            yield number
 
     def _caller_of(self, index: int) -> str:
         known = self._lead_number(self._lead(index)) if self._is_known(index) else None

@@ -140,6 +140,49 @@ def test_a_new_token_that_is_refused_lacks_a_right_and_is_not_renewed_again(
     assert phones.state == Connection.State.UNCHECKED
 
 
+def test_a_token_that_is_revoked_as_soon_as_it_was_granted_is_replaced(
+    open_phones: OpenSession, clock: Clock, vendor: responses.RequestsMock
+) -> None:
+    AccessToken.objects.update(issued_at=clock.now())
+    clock.advance(5)
+    vendor.get(LOG_URL, status=401, json=body("OAU-213", top="TokenInvalid"))
+    vendor.get(LOG_URL, json={"records": []})
+    vendor.post(LOGIN_URL, json=GRANT)
+    assert open_phones().call(LOG).status == 200
+    assert [call.request.method for call in vendor.calls] == ["GET", "POST", "GET"]
+
+
+def test_a_new_token_that_is_refused_costs_one_login_whoever_calls(
+    open_phones: OpenSession, phones: Connection, clock: Clock, vendor: responses.RequestsMock
+) -> None:
+    """Sessions of other processes included; after a minute the right may have been granted, and a login is tried."""
+    AccessToken.objects.update(issued_at=clock.now())
+    vendor.get(LOG_URL, status=401, json=body("OAU-213"))
+    vendor.post(LOGIN_URL, json=GRANT)
+    for pause_s in (5, 5, 55, 5):
+        with pytest.raises(errors.MissingScope, match="a right is missing"):
+            open_phones().call(LOG)
+        clock.advance(pause_s)
+    methods = [call.request.method for call in vendor.calls]
+    assert methods == ["GET", "POST", "GET", "GET", "GET", "GET", "POST", "GET"]
+    phones.refresh_from_db()
+    assert phones.state == Connection.State.UNCHECKED
+
+
+def test_the_replacement_of_a_token_that_is_revoked_later_is_replaced_too(
+    open_phones: OpenSession, clock: Clock, vendor: responses.RequestsMock
+) -> None:
+    for _ in range(2):
+        vendor.get(LOG_URL, status=401, json=body("OAU-213"))
+        vendor.get(LOG_URL, json={"records": []})
+    vendor.post(LOGIN_URL, json=GRANT)
+    session = open_phones()
+    for _ in range(2):
+        assert session.call(LOG).status == 200
+        clock.advance(61)
+    assert [call.request.method for call in vendor.calls].count("POST") == 2
+
+
 def test_a_missing_permission_asks_for_no_token(open_phones: OpenSession) -> None:
     wire = Script(lambda _: answer(403, body("CMN-401")))
     with pytest.raises(errors.MissingScope):

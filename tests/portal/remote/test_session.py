@@ -11,7 +11,7 @@ import pytest
 import requests
 import responses
 
-from portal.models import ApiUsage, ConcurrencySlot, Connection, RemoteState
+from portal.models import ApiUsage, ConcurrencySlot, Connection, RatePermit, RemoteState
 from portal.remote import errors
 from portal.remote.session import Request
 from portal.remote.transport import NoAnswer, NotSent
@@ -335,3 +335,36 @@ def test_log_lines_and_errors_hold_neither_query_nor_payload(
     assert str(caught.value) == "bad value *** (Zoho CRM crm.records.list, HTTP 400, INVALID_DATA, request r-9)"
     assert caught.value.reply == refusal
     assert caught.value.details == {"Phone": "4155550100"}
+
+
+# --- calls a minute, where the settings want that -------------------------------------------------------------------
+
+
+def test_zoho_gets_no_more_calls_a_minute_than_the_settings_allow(
+    open_session: OpenSession, clock: Clock, settings: Any
+) -> None:
+    settings.ZOHO_PER_MINUTE = 3
+    wire = script(*[answer(200, {})] * 9)
+    first, second = open_session(transport=wire), open_session(transport=wire)
+    for session in (first, second, first):
+        session.call(READ)
+    with pytest.raises(errors.RateLimited) as caught:
+        second.call(READ)
+    assert (len(wire.sent), caught.value.retry_at) == (3, clock.after(seconds=61))
+    clock.advance(61)
+    second.call(READ)
+    assert len(wire.sent) == 4
+
+
+def test_with_such_a_limit_a_429_pauses_as_without_it(open_session: OpenSession, clock: Clock, settings: Any) -> None:
+    settings.ZOHO_PER_MINUTE = 100
+    open_session(transport=script(answer(429, {}, Retry_After="7"), answer(200, {}))).call(READ)
+    assert clock.naps == [7.0]
+    body = {"code": "TOO_MANY_REQUESTS", "message": "You have exhausted your API credits"}
+    with pytest.raises(errors.CreditsExhausted):
+        open_session(transport=script(answer(429, body))).call(READ)
+
+
+def test_without_such_a_limit_no_call_is_counted_by_the_minute(open_session: OpenSession) -> None:
+    open_session(transport=script(answer(200, {}))).call(READ)
+    assert not RatePermit.objects.exists()
