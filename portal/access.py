@@ -6,10 +6,13 @@ from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.http import url_has_allowed_host_and_scheme
+from django_htmx.http import HttpResponseClientRefresh
 
 from portal.models import Connection, Run
 
@@ -82,6 +85,21 @@ def grant_roles() -> None:
     for role, names in ROLES.items():
         group, _ = Group.objects.get_or_create(name=role)
         group.permissions.add(*(permissions[name] for name in names))
+
+
+class LoginRequired(LoginRequiredMiddleware):
+    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> Any:
+        """Of a page that renews a part of itself after the login has ended, all is loaded anew: the login page."""
+        if getattr(request, "htmx", False):
+            return HttpResponseClientRefresh()
+        return super().handle_no_permission(request, view_func)
+
+
+def way_back(request: HttpRequest, otherwise: str) -> str:
+    """The address of this portal that a form names as `next`."""
+    wanted = request.POST.get("next", "")
+    is_ours = wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
+    return wanted if is_ours else otherwise
 
 
 def permission_required(

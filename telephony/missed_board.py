@@ -71,11 +71,14 @@ class MissedBoard:
         return dt.timedelta(minutes=CallSettings.load().call_back_minutes)
 
     @transaction.atomic
-    def follow(self, calls: Collection[Call]) -> None:
-        """Brings the cards in line with these calls, which were just stored, and all others with their numbers."""
+    def follow(self, calls: Collection[Call], left: Iterable[tuple[str, dt.datetime]] = ()) -> None:
+        """Brings the cards in line with these calls, which were just stored, and all others with their numbers.
+
+        `left`: number and start that some of them had before.
+        """
         since: dict[str, dt.datetime] = {}
-        for call in calls:
-            _note(since, call.number, call.started_at)
+        for number, at in (*((call.number, call.started_at) for call in calls), *left):
+            _note(since, number, at)
         by_pk = {call.pk: call for call in calls}
         keys = list(by_pk)
         for first in range(0, len(keys), CHUNK):

@@ -78,7 +78,22 @@ def _hours_of(rules: AssignmentRules, day: dt.date, zone: ZoneInfo) -> tuple[dt.
     first = dt.time.min if start == end else start
     last_day = day if start < end else day + ONE_DAY
     last = dt.time.min if start == end else end
-    return (
-        dt.datetime.combine(day, first, tzinfo=zone).astimezone(dt.UTC),
-        dt.datetime.combine(last_day, last, tzinfo=zone).astimezone(dt.UTC),
-    )
+    return _shown_at(dt.datetime.combine(day, first), zone), _shown_at(dt.datetime.combine(last_day, last), zone)
+
+
+def _shown_at(boundary: dt.datetime, zone: ZoneInfo) -> dt.datetime:
+    """When the local clock first shows the boundary (without zone), or jumps over it, in UTC."""
+    at = boundary.replace(tzinfo=zone).astimezone(dt.UTC)
+    ahead = at.astimezone(zone).replace(tzinfo=None) - boundary
+    # In a skipped hour the result lies as far behind the jump as the boundary does.
+    return at if not ahead else _jump_before(at, ahead, zone)
+
+
+def _jump_before(at: dt.datetime, within: dt.timedelta, zone: ZoneInfo) -> dt.datetime:
+    """The moment within so long before `at` at which the zone's offset changed, by halving."""
+    low, high = at - within, at
+    offset = high.astimezone(zone).utcoffset()
+    while high - low > dt.timedelta(seconds=1):
+        middle = low + (high - low) / 2
+        low, high = (low, middle) if middle.astimezone(zone).utcoffset() == offset else (middle, high)
+    return high.replace(microsecond=0)

@@ -377,6 +377,7 @@ class CallStore:
         updated: list[Call] = []
         owners: list[tuple[FoldedCall, Call]] = []
         joined: list[Call] = []
+        left: list[tuple[str, dt.datetime]] = []
         for each in folded:
             found = sorted({sessions[key] for key in each.keys if key in sessions}, key=lambda call: call.pk)
             self.unknown_extensions |= set(each.unknown_ids)
@@ -393,6 +394,7 @@ class CallStore:
             if call.digest != each.digest or others:
                 # A long call that has ended: no window comes back to its start.
                 call.is_late = call.is_late or (call.outcome == Call.Outcome.IN_PROGRESS and self._is_late(each))
+                left.append((call.number, call.started_at))
                 self._fill(call, each)
                 updated.append(call)
             self._merge(others, call)
@@ -407,7 +409,7 @@ class CallStore:
             if key not in sessions
         ]
         CallSession.objects.bulk_create(links, batch_size=CHUNK, ignore_conflicts=True)
-        self._board.follow([*new, *updated, *joined])
+        self._board.follow([*new, *updated, *joined], left)
 
     def _is_late(self, folded: FoldedCall) -> bool:
         """Whether its time had been read before, so that no window would come back to it."""

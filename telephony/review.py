@@ -5,7 +5,7 @@ Every decision is one conditional UPDATE on the call as the person saw it: of tw
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -131,8 +131,13 @@ def _record(action: str, call: Call, user: Person, address: str | None, **detail
 
 def as_seen(call: Call, seen: str) -> Call:
     """The call with the time of the state that the person looked at, so that a later change is noticed."""
-    try:
-        call.changed_at = datetime.fromisoformat(seen)
-    except ValueError:
-        pass  # a form without it: as the call is now
+    call.changed_at = moment_seen(seen) or call.changed_at
     return call
+
+
+def moment_seen(text: str) -> datetime | None:
+    """When what a person looks at was last changed, as their form says it; None for none, or for nonsense."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

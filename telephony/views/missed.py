@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +11,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
-from portal.access import client_address, permission_required
+from portal.access import client_address, permission_required, way_back
 from telephony import missed_board, missed_queries, queries
 from telephony.models import CallSettings, MissedCard
 from telephony.queries import NO_OFFICE
+from telephony.review import moment_seen
 from telephony.tables import record_link
 
 State = MissedCard.State
@@ -80,24 +79,16 @@ def _act(request: HttpRequest, pk: int, done: str, act: Callable[[MissedCard], s
     try:
         if card is None:
             raise missed_board.Stale(missed_board.GONE)
-        messages.success(request, act(_as_seen(card, request.POST.get("seen", ""))) or done)
+        # A form without the moment, or with nonsense: the card as it is now.
+        card.changed_at = moment_seen(request.POST.get("seen", "")) or card.changed_at
+        messages.success(request, act(card) or done)
     except missed_board.Stale as stale:
         messages.error(request, str(stale))
     return _back(request)
 
 
-def _as_seen(card: MissedCard, seen: str) -> MissedCard:
-    try:
-        card.changed_at = dt.datetime.fromisoformat(seen).astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        pass  # a form without it: the card as it is now
-    return card
-
-
 def _back(request: HttpRequest) -> HttpResponse:
-    wanted = request.POST.get("next", "")
-    is_ours = wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)
-    return HttpResponseRedirect(wanted if is_ours else reverse("missed-calls"))
+    return HttpResponseRedirect(way_back(request, reverse("missed-calls")))
 
 
 @require_POST

@@ -8,16 +8,15 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 
 from crm.zoho.client import ZohoClient
 from portal import connections, phone
-from portal.access import client_address, permission_required
+from portal.access import client_address, permission_required, way_back
 from portal.models import Run, Vendor
 from portal.remote import errors
 from telephony import call_sync, queries, review
@@ -107,10 +106,7 @@ def _call(request: HttpRequest, pk: int) -> Call:
 
 def _back(request: HttpRequest, call: Call) -> HttpResponse:
     """To the page where the decision was made: the queue or the call."""
-    wanted = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
-        return redirect(wanted)
-    return redirect("call", pk=call.pk)
+    return HttpResponseRedirect(way_back(request, call.get_absolute_url()))
 
 
 @require_POST

@@ -232,6 +232,24 @@ def test_a_number_that_turns_out_to_be_another_one_leaves_the_other_calls_their_
     ]
 
 
+def test_a_call_in_the_middle_that_turns_out_to_be_of_another_number_leaves_the_card(
+    sync: Sync, phones: Any, standin: Any, owners: Any
+) -> None:
+    at = ago(hours=3)
+    phones.missed(at, caller=CALLER)
+    middle = phones.missed(at + dt.timedelta(minutes=5), caller=CALLER)
+    phones.missed(at + dt.timedelta(minutes=9), caller=CALLER)
+    sync()
+    row = standin.ringcentral.log.find(middle.row).row(2**60)
+    other = "+12155550199"
+    legs = [leg | {"from": leg["from"] | {"phoneNumber": other}} for leg in row["legs"]]
+    standin.ringcentral.script.change_row(
+        middle.row, at=timezone.now(), legs=legs, **{"from": row["from"] | {"phoneNumber": other}}
+    )
+    sync()
+    assert dict(MissedCard.objects.values_list("number", "attempts")) == {CALLER: 2, other: 1}
+
+
 def test_a_part_of_another_call_is_no_attempt_of_its_own() -> None:
     main, part = missed(make_office()), missed(None, started_at=after(seconds=20))
     assert cards() == [("open", 2, "")]
@@ -417,13 +435,14 @@ HOURS = st.times().map(lambda time: time.replace(second=0, microsecond=0, tzinfo
 @given(
     start=HOURS, end=HOURS, minutes=st.integers(1, 600), begin=st.integers(0, 7 * 24 * 60),
     days=st.sets(st.sampled_from("1234567"), min_size=1),
+    week=st.sampled_from([dt.date(2026, 3, 4), dt.date(2026, 5, 4), dt.date(2026, 10, 28)]),
 )  # fmt: skip
 def test_the_office_is_open_for_exactly_that_long_until_a_card_is_due(
-    start: dt.time, end: dt.time, minutes: int, begin: int, days: set[str]
+    start: dt.time, end: dt.time, minutes: int, begin: int, days: set[str], week: dt.date
 ) -> None:
     office = Office(zone="America/New_York")
     rules = AssignmentRules(hours_start=start, hours_end=end, hours_days="".join(sorted(days)))
-    at = dt.datetime(2026, 5, 4, tzinfo=dt.UTC) + dt.timedelta(minutes=begin)
+    at = dt.datetime.combine(week, dt.time(), tzinfo=dt.UTC) + dt.timedelta(minutes=begin)
     due = office_hours.after_open_time(rules, office, at, dt.timedelta(minutes=minutes))
     length = int((due - at).total_seconds() // 60)
     open_for = sum(office_hours.is_open(rules, office, at + dt.timedelta(minutes=passed)) for passed in range(length))

@@ -19,12 +19,26 @@ from portal.models import AuditEntry, Connection
 from telephony import missed_board
 from telephony.missed_board import MissedBoard
 from telephony.models import Call, Caller, CallSettings, ExcludedNumber, MissedCard, Office
-from tests.telephony.conftest import ago
 from tests.telephony.made_calls import make_call, make_extension, make_office, ringcentral
 
 pytestmark = pytest.mark.django_db
 Login = Callable[..., Client]
 PAGE = "/calls/missed/"
+
+
+class Moment:
+    """The present of a test: what lies ten minutes apart does so to the second."""
+
+    now = timezone.now()
+
+
+@pytest.fixture(autouse=True)
+def _moment() -> None:
+    Moment.now = timezone.now().replace(microsecond=0)
+
+
+def ago(**span: float) -> dt.datetime:
+    return Moment.now - dt.timedelta(**span)
 
 
 def missed(office: Office | None = None, minutes_ago: float = 20, **values: Any) -> MissedCard:
