@@ -20,32 +20,13 @@ from telephony import missed_board, office_hours, review
 from telephony.missed_board import MissedBoard
 from telephony.models import AssignmentRules, Call, CallSettings, ExcludedNumber, Extension, MissedCard, Office
 from tests.telephony.conftest import ago
-from tests.telephony.made_calls import NOON, make_call, make_extension, make_office, ringcentral
+from tests.telephony.made_calls import make_call, make_extension, make_office
+from tests.telephony.made_cards import after, follow, missed, returned
 
 pytestmark = pytest.mark.django_db
 
 CALLER = "+12155550142"
 Sync = Callable[..., Run]
-
-
-def after(**span: float) -> dt.datetime:
-    return NOON + dt.timedelta(**span)
-
-
-def follow(*calls: Call) -> None:
-    MissedBoard(ringcentral()).follow(calls)
-
-
-def missed(office: Office | None = None, **values: Any) -> Call:
-    made = make_call(office, **{"outcome": "missed", "talk_seconds": None} | values)
-    follow(made)
-    return made
-
-
-def returned(office: Office | None = None, **values: Any) -> Call:
-    made = make_call(office, **{"outcome": "outbound", "direction": "outbound"} | values)
-    follow(made)
-    return made
 
 
 def cards() -> list[tuple[str, int, str]]:

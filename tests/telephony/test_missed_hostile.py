@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -19,51 +18,15 @@ from django.utils import timezone
 
 from portal.models import Connection
 from telephony import missed_board, review
-from telephony.missed_board import MissedBoard
 from telephony.models import Call, Caller, ExcludedNumber, Extension, MissedCard, Office
-from tests.telephony.made_calls import NOON, make_call, make_extension, make_office, ringcentral
+from tests.telephony.made_calls import make_call, make_extension, make_office, ringcentral
+from tests.telephony.made_cards import PAGE, act, after, ago, follow, missed, moment, returned, text_of  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("moment")]
 Login = Callable[..., Client]
-PAGE = "/calls/missed/"
-
-
-class Moment:
-    """The present of a test: what lies ten minutes apart does so to the second."""
-
-    now = timezone.now()
-
-
-@pytest.fixture(autouse=True)
-def _moment() -> None:
-    Moment.now = timezone.now().replace(microsecond=0)
-
-
-def ago(**span: float) -> dt.datetime:
-    return Moment.now - dt.timedelta(**span)
 
 
 OTHER_LINE = "+15105550200"
-
-
-def after(**span: float) -> dt.datetime:
-    return NOON + dt.timedelta(**span)
-
-
-def follow(*calls: Call) -> None:
-    MissedBoard(ringcentral()).follow(calls)
-
-
-def missed(office: Office | None = None, **values: Any) -> Call:
-    made = make_call(office, **{"outcome": "missed", "talk_seconds": None} | values)
-    follow(made)
-    return made
-
-
-def returned(office: Office | None = None, **values: Any) -> Call:
-    made = make_call(office, **{"outcome": "outbound", "direction": "outbound"} | values)
-    follow(made)
-    return made
 
 
 def change(call: Call, **values: Any) -> None:
@@ -76,15 +39,6 @@ def change(call: Call, **values: Any) -> None:
 
 def person(name: str = "ana") -> User:
     return User.objects.create_user(name)
-
-
-def text_of(response: Any) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
-
-
-def act(client: Client, name: str, card: MissedCard, **values: Any) -> Any:
-    values = {"seen": card.changed_at.isoformat(), "next": PAGE} | values
-    return client.post(reverse(f"missed-{name}", args=[card.pk]), values, follow=True)
 
 
 # --- the log changes its mind ---------------------------------------------------------------------------------------------

@@ -19,44 +19,21 @@ from portal.models import AuditEntry, Connection
 from telephony import missed_board
 from telephony.missed_board import MissedBoard
 from telephony.models import Call, Caller, CallSettings, ExcludedNumber, MissedCard, Office
+from tests.telephony import made_cards
 from tests.telephony.made_calls import make_call, make_extension, make_office, ringcentral
+from tests.telephony.made_cards import PAGE, act, ago, moment, text_of  # noqa: F401 - a fixture
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("moment")]
 Login = Callable[..., Client]
-PAGE = "/calls/missed/"
-
-
-class Moment:
-    """The present of a test: what lies ten minutes apart does so to the second."""
-
-    now = timezone.now()
-
-
-@pytest.fixture(autouse=True)
-def _moment() -> None:
-    Moment.now = timezone.now().replace(microsecond=0)
-
-
-def ago(**span: float) -> dt.datetime:
-    return Moment.now - dt.timedelta(**span)
 
 
 def missed(office: Office | None = None, minutes_ago: float = 20, **values: Any) -> MissedCard:
-    defaults = {"outcome": "missed", "started_at": ago(minutes=minutes_ago), "talk_seconds": None, "state": "done"}
-    call = make_call(office, **defaults | values)
-    MissedBoard(ringcentral()).follow([call])
+    call = made_cards.missed(office, **{"started_at": ago(minutes=minutes_ago), "state": "done"} | values)
     return MissedCard.objects.filter(number=call.number).latest("pk")
 
 
 def returned(minutes_ago: float, **values: Any) -> None:
-    call = make_call(
-        None, outcome="outbound", direction="outbound", started_at=ago(minutes=minutes_ago), **values
-    )  # fmt: skip
-    MissedBoard(ringcentral()).follow([call])
-
-
-def text_of(response: Any) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+    made_cards.returned(started_at=ago(minutes=minutes_ago), **values)
 
 
 def columns(response: Any) -> dict[str, list[str]]:
@@ -66,11 +43,6 @@ def columns(response: Any) -> dict[str, list[str]]:
         state: re.findall(r'id="card-head-\d+">([^<]+)<', html)
         for state, html in zip(parts[::2], parts[1::2], strict=True)
     }
-
-
-def act(client: Client, name: str, card: MissedCard, **values: Any) -> Any:
-    values = {"seen": card.changed_at.isoformat(), "next": PAGE} | values
-    return client.post(reverse(f"missed-{name}", args=[card.pk]), values, follow=True)
 
 
 def test_a_card_shows_who_waits_since_when_how_often_and_for_which_record(login: Login) -> None:
