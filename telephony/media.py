@@ -24,6 +24,7 @@ from portal.remote.session import Reply
 from portal.runs import Lease
 from telephony.models import Call, CallSettings, CallStep, Office
 from telephony.queries import MEDIA_DAYS
+from telephony.reasons import TOO_LARGE
 from telephony.ringcentral.client import RingCentralClient
 from telephony.ringcentral.records import Message, Recording, VoicemailMessage
 from telephony.spool import MultipartFile, SealedFile
@@ -37,7 +38,6 @@ RETRY_FIRST = dt.timedelta(minutes=5)
 RETRY_LONGEST = dt.timedelta(hours=4)
 # RingCentral deletes recordings after 90 days, unless the account says otherwise.
 KEPT_AT_SOURCE = dt.timedelta(days=MEDIA_DAYS)
-TOO_LARGE = "TOO_LARGE"
 # RingCentral failed: that says nothing about the file.
 OUTAGE = "OUTAGE"
 MAX_OUTAGES = 3
@@ -251,8 +251,9 @@ class Mover:
         if isinstance(error, errors.MissingScope):
             self._later(task, "NO_PERMISSION", f"The connection may not read it: {error.message}")
         elif isinstance(error, errors.Rejected) and error.code == TOO_LARGE:
-            message = f"It is larger than {self._settings.max_attachment_mb} MB; it stays at RingCentral."
-            self._end(task, State.UNAVAILABLE, TOO_LARGE, message)
+            address = str(task.step.source.get("content_uri") or task.step.source.get("uri") or "").partition("?")[0]
+            message = f"It is larger than {self._settings.max_attachment_mb} MB. It is there as {address}"
+            self._end(task, State.UNAVAILABLE, TOO_LARGE, message.strip())
         elif isinstance(error, errors.Rejected) and error.status == 404:
             self._not_ready(task, "RingCentral does not have it (yet).")
         elif isinstance(error, errors.Rejected):

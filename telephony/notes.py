@@ -14,6 +14,7 @@ from telephony.caller_names import person_of
 from telephony.mapping import marker_of
 from telephony.models import Call, CallSettings, CallStep, Extension, Office
 from telephony.plain_text import cut, line, plain, units
+from telephony.reasons import TOO_LARGE
 from telephony.template_text import clock
 
 # Zoho's documents disagree between 32,000 and 65,535 characters for a note.
@@ -151,4 +152,5 @@ def _media(media: Sequence[CallStep]) -> Iterator[str]:
     for step in media:
         kind = CallStep.Kind(step.kind).label
         why = f" ({step.message})" if step.message and step.state != CallStep.State.DONE else ""
-        yield f"{kind}: {MEDIA_STATES[step.state]}{why}"
+        state = "kept at RingCentral" if step.code == TOO_LARGE else MEDIA_STATES[step.state]
+        yield f"{kind}: {state}{why}"

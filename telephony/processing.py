@@ -575,7 +575,9 @@ def end_of(call: Call, steps: Sequence[CallStep]) -> tuple[Call, str, str, str]:
     missing = [step for step in steps if step.state == State.UNAVAILABLE]
     call.state, call.reason_code, call.reason = Call.State.DONE, "", ""
     if missing:
-        call.reason_code, call.reason = "MEDIA_GONE", missing[0].message
+        gone = [step for step in missing if step.code != reasons.TOO_LARGE]
+        call.reason_code = "MEDIA_GONE" if gone else reasons.TOO_LARGE
+        call.reason = (gone or missing)[0].message
     return call, str(ItemState.OK), call.reason_code or "DONE", call.reason or written(steps)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from portal.remote.errors import Advice
 
 IGNORED = "IGNORED"
+TOO_LARGE = "TOO_LARGE"
 NEW_LEAD = "NEW_LEAD"
 IN_PROGRESS = "IN_PROGRESS"
 UNCLEAR = "UNCLEAR"
@@ -74,6 +75,10 @@ CODES: dict[str, Advice] = {
     "MEDIA_GONE": Advice(
         "RingCentral does not have the recording or voicemail any more.",
         "Nothing can bring it back. Process calls more often than every 90 days.",
+    ),
+    TOO_LARGE: Advice(
+        "A recording or voicemail is larger than the largest file that is attached.",
+        "Listen to it at RingCentral, within 90 days. The call settings have the limit.",
     ),
     "IN_WORK": Advice("Another run was working on this call.", "Nothing: that run's page says what came of it."),
     "AT_MEDIA": Advice("All is written but its recording or voicemail.", "Nothing: the files come one after another."),

@@ -524,6 +524,11 @@ def test_a_recording_larger_than_the_limit_stays_at_ringcentral(sync, standin, p
     sync()
     step = call_of(made).steps.get(kind=CallStep.Kind.RECORDING)
     assert (step.state, step.code) == (CallStep.State.UNAVAILABLE, "TOO_LARGE")
+    assert (call_of(made).state, call_of(made).reason_code) == (Call.State.DONE, "TOO_LARGE")
+    (note,) = notes(standin, only_lead(standin, NEW)["id"])
+    assert (
+        f"Recording: kept at RingCentral (It is larger than 1 MB. It is there as {step.source['content_uri']})" in note
+    )
 
 
 @pytest.mark.parametrize(

@@ -474,8 +474,8 @@ def lost(standin, phones, owners, zoho, ringcentral, office, monkeypatch):
 def assert_both_notes_say_it(standin):
     for number in (NEW, OTHER):
         (note,) = standin.notes_of("Leads", only_lead(standin, number)["id"])
-        assert "not available" in note["Note_Content"]
-    assert set(Call.objects.values_list("state", "reason_code")) == {(Call.State.DONE, "MEDIA_GONE")}
+        assert "kept at RingCentral" in note["Note_Content"]
+    assert set(Call.objects.values_list("state", "reason_code")) == {(Call.State.DONE, "TOO_LARGE")}
 
 
 @pytest.mark.parametrize("number", range(25, 39, 2))
