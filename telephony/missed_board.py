@@ -38,8 +38,6 @@ FOLLOWING = (
 )  # fmt: skip
 # A reading locks cards in this order, and so does who locks several: else two would wait for each other.
 LOCKED_BY = ("number", "pk")
-
-
 GONE = "This card is gone: its calls need no call back after all, or belong to another card now."
 
 

@@ -92,7 +92,6 @@ class BoardFacts:
     overdue: int
     older: int
     withheld: int
-    called_back: int
     in_time: int
     with_target: int
     median: dt.timedelta | None
@@ -243,7 +242,6 @@ def facts(user: Person, choice: BoardChoice, now: dt.datetime) -> BoardFacts:
     return BoardFacts(
         **counts,
         withheld=withheld.count(),
-        called_back=len(rows),
         with_target=sum(due is not None for _, _, due in rows),
         in_time=sum(due is not None and closed <= due for _, closed, due in rows),
         median=dt.timedelta(seconds=statistics.median(waits)) if waits else None,

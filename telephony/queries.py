@@ -48,7 +48,7 @@ STATES: tuple[tuple[str, str, Q], ...] = (
 
 def offices_for(user: Person) -> QuerySet[Office]:
     """The person's own offices; all of them for people who belong to none."""
-    own = _memberships(user)
+    own = memberships(user)
     return Office.objects.filter(~Exists(own) | Exists(own.filter(office_id=OuterRef("pk"))))
 
 
@@ -62,11 +62,12 @@ def calls_for(user: Person) -> QuerySet[Call]:
 
 def within_offices(rows: QuerySet[Row], user: Person) -> QuerySet[Row]:
     """Rows that have an `office`: those of the person's own offices; all for people who belong to none."""
-    own = _memberships(user)
+    own = memberships(user)
     return rows.filter(~Exists(own) | Exists(own.filter(office_id=OuterRef("office_id"))))
 
 
-def _memberships(user: Person) -> QuerySet[Any]:
+def memberships(user: Person) -> QuerySet[Any]:
+    """Rows with the `office_id` of each office that the person belongs to."""
     through: type[Model] = Office.people.through
     return through._default_manager.filter(user_id=user.pk)
 

@@ -26,9 +26,9 @@ State = MissedCard.State
 class CloseForm(forms.Form):
     """Words are wanted where nothing else says why nobody needs to call back."""
 
-    REASON = "Say why: it is shown on the card."
-
-    reason = forms.CharField(label="Reason", max_length=200, error_messages={"required": REASON})
+    reason = forms.CharField(
+        label="Reason", max_length=200, error_messages={"required": "Say why: it is shown on the card."}
+    )
 
 
 @permission_required("telephony.view_calls")
